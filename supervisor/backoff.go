@@ -1,0 +1,88 @@
+package supervisor
+
+import (
+	"fmt"
+	"time"
+)
+
+// Backoff spaces the restarts of one child: Min before the first, doubling up
+// to Max, each spread by ±Jitter within [0, Max]. It starts over once an
+// incarnation has stayed ready for Settle. The zero value, and every zero
+// field, means DefaultBackoff's.
+type Backoff struct {
+	Min, Max time.Duration
+
+	// Jitter is the share of the delay by which it may differ: 0.2 spreads
+	// 1 s over [0.8 s, 1.2 s]. NoJitter is none.
+	Jitter float64
+
+	// Settle is how long an incarnation must stay ready for the next failure
+	// to count as the first. Zero means Max.
+	Settle time.Duration
+
+	none bool
+}
+
+var (
+	// DefaultBackoff is what zero fields of a Backoff mean.
+	DefaultBackoff = Backoff{Min: 100 * time.Millisecond, Max: 30 * time.Second, Jitter: 0.2}
+
+	// NoBackoff restarts at once, however often.
+	NoBackoff = Backoff{none: true}
+)
+
+// NoJitter is a Backoff's Jitter of none.
+const NoJitter = -1.0
+
+// withDefaults resolves the zero fields. A Min above the default Max raises
+// Max, and a Max below the default Min lowers Min, so that setting one of them
+// is enough.
+func (b Backoff) withDefaults() Backoff {
+	if b.none {
+		return b
+	}
+	given := b
+	b.Min = orDefault(b.Min, DefaultBackoff.Min)
+	b.Max = orDefault(b.Max, DefaultBackoff.Max)
+	if given.Max == 0 {
+		b.Max = max(b.Max, b.Min)
+	}
+	if given.Min == 0 {
+		b.Min = min(b.Min, b.Max)
+	}
+	b.Jitter = max(0, orDefault(b.Jitter, DefaultBackoff.Jitter))
+	b.Settle = orDefault(b.Settle, b.Max)
+	return b
+}
+
+// delay returns how long to wait before the given attempt, counted from 1.
+// random is in [0, 1).
+func (b Backoff) delay(attempt int, random float64) time.Duration {
+	b = b.withDefaults()
+	d := b.Min
+	for ; attempt > 1 && d < b.Max; attempt-- {
+		d *= 2
+		if d <= 0 { // more than a Duration holds
+			d = b.Max
+		}
+	}
+	d = min(d, b.Max)
+	spread := float64(d) * b.Jitter * (2*random - 1)
+	return min(max(0, d+time.Duration(spread)), b.Max)
+}
+
+// settled reports whether an incarnation that stayed ready for d has lasted.
+func (b Backoff) settled(d time.Duration) bool { return d >= b.withDefaults().Settle }
+
+// validate returns a fault of b's fields, or nil.
+func (b Backoff) validate() error {
+	switch r := b.withDefaults(); {
+	case b.Min < 0 || b.Max < 0 || b.Settle < 0:
+		return fmt.Errorf("Backoff has a negative duration (Min %v, Max %v, Settle %v); use NoBackoff for none", b.Min, b.Max, b.Settle)
+	case r.Min > r.Max:
+		return fmt.Errorf("Backoff.Min (%v) is over Backoff.Max (%v); swap or raise Max", r.Min, r.Max)
+	case r.Jitter > 1 || b.Jitter < 0 && b.Jitter != NoJitter:
+		return fmt.Errorf("Backoff.Jitter is %v; use a share from 0 to 1, or NoJitter", b.Jitter)
+	}
+	return nil
+}

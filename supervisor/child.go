@@ -1,0 +1,155 @@
+package supervisor
+
+import "time"
+
+// A child is what the core knows of one node. Only the core changes it, and
+// only through alter, become and the queues, so that the counts stay true.
+type child struct {
+	spec *Spec
+	path string
+	unit unit // the runner's side; the core never looks at it
+
+	prev, next *child // siblings in start order
+	rank       uint64 // ascending in start order
+
+	prevIll, nextIll *child // in the list of children that are not Up
+
+	queue *queue    // the one it waits in, or nil
+	index int       // its place there
+	due   time.Time // when the wait in core.due is over
+
+	state       State
+	since       time.Time // when it entered state
+	incarnation uint64    // number of the last start; counts over the tree's life
+	readyAt     time.Time // when the incarnation became ready; zero before
+	attempt     int       // consecutive failures that count for the backoff
+	lastErr     error     // of its last failure or unclean stop
+	impairment  error     // while Ready
+	reported    Status    // of a supervisor, by itself
+	ghosts      int       // abandoned incarnations that still run
+
+	goal      goal
+	wave      wave
+	cause     error   // why it is told to stop
+	verdict   error   // it is being stopped because it failed so
+	undecided error   // a Strict failed start whose retry is not decided yet
+	over      bool    // Stopped because it ended by itself without failing
+	manual    *call   // the Add or Start that started it, until it is ready
+	waiting   []*call // calls that wait for what becomes of it
+}
+
+// goal is where a child should be.
+type goal uint8
+
+const (
+	up   goal = iota // running
+	down             // stopped on request
+	gone             // forgotten
+)
+
+// wave says whether a child moves in order with its siblings, or alone.
+type wave uint8
+
+const (
+	alone      wave = iota // waits for nobody, and nobody waits for it
+	firstStart             // in its supervisor's first start
+	groupMove              // in a group restart, or the supervisor's stop
+)
+
+// status is what the child contributes to its supervisor's.
+func (ch *child) status() Status {
+	switch {
+	case ch.state == Ready && ch.spec.isSupervisor():
+		return ch.reported
+	case ch.state == Ready && ch.impairment != nil:
+		return Degraded
+	case ch.state == Ready, ch.over:
+		return Up
+	}
+	return Down
+}
+
+// awaited reports whether the supervisor's readiness waits for the child.
+func (ch *child) awaited() bool {
+	return !ch.spec.Optional && ch.goal == up && ch.state != Ready && ch.state != Stopped && ch.state != Failed
+}
+
+// fenced reports whether abandoned incarnations keep it from starting.
+func (ch *child) fenced() bool {
+	return ch.ghosts > 0 && (ch.spec.Exclusive || ch.ghosts >= maxGhosts)
+}
+
+// maxGhosts abandoned incarnations fence any path: what hangs hangs again.
+const maxGhosts = 2
+
+func (ch *child) temporary() bool { return ch.spec.Restart == Temporary }
+
+// siblings is the list of children in start order.
+type siblings struct {
+	first, last *child
+	byName      map[string]*child
+	ranks       uint64
+}
+
+// add makes ch the last.
+func (s *siblings) add(ch *child) {
+	s.ranks++
+	ch.rank, ch.prev = s.ranks, s.last
+	if s.last == nil {
+		s.first = ch
+	} else {
+		s.last.next = ch
+	}
+	s.last = ch
+	s.byName[ch.spec.Name] = ch
+}
+
+// remove takes ch out; its own links stay, for whoever is walking the list.
+func (s *siblings) remove(ch *child) {
+	delete(s.byName, ch.spec.Name)
+	if ch.prev == nil {
+		s.first = ch.next
+	} else {
+		ch.prev.next = ch.next
+	}
+	if ch.next == nil {
+		s.last = ch.prev
+	} else {
+		ch.next.prev = ch.prev
+	}
+}
+
+// ill are the children that are not Up, the latest first.
+type ill struct {
+	workers, supervisors *child
+	count                int
+}
+
+func (l *ill) list(ch *child) **child {
+	if ch.spec.isSupervisor() {
+		return &l.supervisors
+	}
+	return &l.workers
+}
+
+func (l *ill) add(ch *child) {
+	first := l.list(ch)
+	ch.prevIll, ch.nextIll = nil, *first
+	if *first != nil {
+		(*first).prevIll = ch
+	}
+	*first = ch
+	l.count++
+}
+
+func (l *ill) remove(ch *child) {
+	if ch.prevIll == nil {
+		*l.list(ch) = ch.nextIll
+	} else {
+		ch.prevIll.nextIll = ch.nextIll
+	}
+	if ch.nextIll != nil {
+		ch.nextIll.prevIll = ch.prevIll
+	}
+	l.count--
+}

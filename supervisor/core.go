@@ -1,0 +1,418 @@
+package supervisor
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// core decides; it never acts. It is one supervisor's machine: step takes what
+// happened and returns what to do. It has no goroutine, lock, channel or
+// logger, and reads no clock, so that every rule of the tree can be tried by
+// calling step.
+//
+// It compares where each child is (state) with where it should be (goal).
+// Everything that can happen only marks children: with a goal, a wave, a place
+// in a queue. proceed then makes the moves: stops first, from the last child
+// backwards; then starts, from the first forwards. Start, restart, group
+// restart, stop, shutdown and giving up are this one path.
+type core struct {
+	spec   *Spec
+	path   string
+	random func() float64
+
+	siblings
+	stops  *queue // running children that must stop, each once the one after it is gone
+	starts *queue // Pending children that start in order
+	due    *queue // children that wait for a time: to be ready, to have stopped, to start again
+	budget budget
+
+	// Counts over the children, kept by tally.
+	live        int // incarnations: Starting, Ready, Stopping
+	moving      int // Starting and Stopping
+	stopping    int // Stopping in order
+	gating      int // not yet ready in order: later starts wait
+	awaited     int // that this supervisor's readiness waits for
+	significant int // Significant ones that are not over
+	health      health
+	ill         ill
+
+	ready    bool      // announced
+	closing  bool      // all stop, none starts
+	ended    bool      // done was returned
+	cause    error     // why, for the children's contexts
+	failure  error     // what the supervisor ends with
+	deadline time.Time // by when all must have stopped; zero: as long as they need
+
+	deferred []*call // Strict: calls that wait for the end of a start
+	now      time.Time
+	out      []action
+}
+
+// input is one thing that happened. Those about a child say to which
+// incarnation; the runner drops those of dead ones.
+type input struct {
+	kind   inputKind
+	child  *child
+	number uint64    // of the incarnation
+	err    error     // exited: how; impaired: why; closing: the cause; failing: why
+	status Status    // reported
+	until  time.Time // closing: the deadline
+	call   *call     // asked
+}
+
+type inputKind uint8
+
+const (
+	woke     inputKind = iota // time passed
+	began                     // the supervisor starts
+	becameUp                  // a child called ready
+	exited                    // a child ended
+	impaired                  // a worker says how it is
+	reported                  // a supervisor below says how it is
+	returned                  // an abandoned incarnation ended after all
+	asked                     // somebody calls
+	toldStop                  // the supervisor is told to stop
+	mustFail                  // the supervisor must give up
+)
+
+// action is one thing to do.
+type action struct {
+	do    verb
+	child *child
+	err   error
+	until time.Time // stop: a supervisor's deadline; backoff: when it ends
+	event EventKind
+	delay time.Duration
+	call  *call
+}
+
+type verb uint8
+
+const (
+	emit     verb = iota // tell the observers
+	start                // run a new incarnation of child
+	stop                 // end its context with cause err
+	abandon              // give its incarnation up
+	release              // it needs no goroutine any more
+	announce             // the supervisor is ready
+	reply                // answer call with err
+	finish               // the supervisor has ended, with err
+)
+
+func newCore(spec *Spec, path string) *core {
+	c := &core{spec: spec, path: path, random: rand.Float64}
+	c.budget.limit = spec.Intensity.withDefaults()
+	c.byName = make(map[string]*child, len(spec.Children))
+	c.stops, c.starts, c.due = newQueues()
+	for i := range spec.Children {
+		c.adopt(&spec.Children[i])
+	}
+	return c
+}
+
+// adopt appends a child that is not started.
+func (c *core) adopt(spec *Spec) *child {
+	ch := &child{spec: spec, path: join(c.path, spec.Name), since: c.now}
+	c.add(ch)
+	c.tally(ch, 1)
+	return ch
+}
+
+// step takes one input and returns what to do, in order. The slice is good
+// until the next step.
+func (c *core) step(now time.Time, in input) []action {
+	c.now, c.out = now, c.out[:0]
+	c.take(in)
+	c.proceed()
+	return c.out
+}
+
+// wake returns when step must be called if nothing else happens; zero: never.
+func (c *core) wake() time.Time {
+	if ch := c.due.peek(); ch != nil {
+		return ch.due
+	}
+	return time.Time{}
+}
+
+func (c *core) take(in input) {
+	switch in.kind {
+	case began:
+		c.begin()
+	case becameUp:
+		c.becameUp(in.child)
+	case exited:
+		c.exited(in.child, in.err)
+	case impaired:
+		c.impaired(in.child, in.err)
+	case reported:
+		c.alter(in.child, func(ch *child) { ch.reported = in.status })
+	case returned:
+		c.returned(in.child)
+	case asked:
+		c.ask(in.call)
+	case toldStop:
+		c.deadline = in.until
+		c.close(in.err, nil)
+	case mustFail:
+		c.giveUp(in.err)
+	}
+}
+
+// proceed makes every move that can be made now.
+func (c *core) proceed() {
+	for c.move() {
+	}
+	if c.awaited == 0 && !c.ready && !c.closing {
+		c.ready = true
+		c.act(action{do: announce})
+	}
+	if c.closing && c.live == 0 && !c.ended {
+		c.ended = true
+		c.act(action{do: finish, err: c.failure})
+	}
+}
+
+// move picks one move: what is overdue, then stops from the last child
+// backwards, then starts from the first forwards.
+func (c *core) move() bool {
+	overdue := c.due.peek()
+	switch {
+	case len(c.deferred) > 0 && c.moving == 0 && c.stops.empty():
+		c.serveDeferred()
+	case overdue != nil && !overdue.due.After(c.now):
+		c.overdue(c.due.take())
+	case !c.stops.empty() && (c.stopping == 0 || c.spec.Concurrent):
+		c.tell(c.stops.take())
+	case c.stops.empty() && !c.starts.empty() && c.stopping+c.gating == 0:
+		c.start(c.starts.take())
+	default:
+		return false
+	}
+	return true
+}
+
+// begin starts the children, in order or all at once.
+func (c *core) begin() {
+	for ch := c.first; ch != nil; ch = ch.next {
+		if !c.spec.Concurrent {
+			c.join(ch, firstStart)
+		}
+		c.launch(ch)
+	}
+}
+
+// launch starts a Pending child, in its turn if it has one.
+func (c *core) launch(ch *child) {
+	if ch.wave == alone {
+		c.start(ch)
+	} else {
+		c.starts.put(ch)
+	}
+}
+
+func (c *core) start(ch *child) {
+	if ch.fenced() {
+		c.emit(ch, EventFenced, nil)
+		c.optionalLeaves(ch)
+		c.become(ch, Fenced)
+		return
+	}
+	ch.incarnation++
+	ch.readyAt, ch.cause = time.Time{}, nil
+	c.become(ch, Starting)
+	if !ch.spec.isSupervisor() {
+		c.await(ch, ch.spec.startTimeout())
+	}
+	c.emit(ch, EventStarted, nil)
+	c.act(action{do: start, child: ch})
+}
+
+func (c *core) becameUp(ch *child) {
+	if ch.state != Starting || ch.queue == c.stops {
+		return
+	}
+	ch.leave()
+	ch.readyAt, ch.manual = c.now, nil
+	c.join(ch, alone)
+	c.become(ch, Ready)
+	c.emit(ch, EventReady, nil)
+	c.resolve(ch, up, nil)
+}
+
+func (c *core) impaired(ch *child, reason error) {
+	if ch.state != Ready {
+		return
+	}
+	kind := EventImpaired
+	if reason == nil {
+		kind = EventRecovered
+	}
+	if reason == nil && ch.impairment == nil {
+		return
+	}
+	c.alter(ch, func(ch *child) { ch.impairment = reason })
+	c.emit(ch, kind, reason)
+}
+
+// overdue is called when a child's wait for a time is over.
+func (c *core) overdue(ch *child) {
+	switch ch.state {
+	case Starting:
+		ch.verdict = fmt.Errorf("did not call ready within %v", ch.spec.startTimeout())
+		ch.cause = ErrStartTimeout
+		c.tell(ch)
+	case Stopping:
+		c.abandon(ch)
+	case BackingOff:
+		c.retry(ch)
+	}
+}
+
+// tell tells a running child to stop.
+func (c *core) tell(ch *child) {
+	ch.leave()
+	c.become(ch, Stopping)
+	until := c.deadline
+	if d := ch.spec.stopTimeout(); d > 0 {
+		until = earlier(until, c.now.Add(d))
+	}
+	if !ch.spec.isSupervisor() {
+		c.await(ch, max(lastChance, until.Sub(c.now)))
+	}
+	c.emit(ch, EventStopping, ch.cause)
+	c.act(action{do: stop, child: ch, err: ch.cause, until: until})
+}
+
+// abandon goes on without a child that did not stop in time.
+func (c *core) abandon(ch *child) {
+	ch.ghosts++
+	c.emit(ch, EventAbandoned, nil)
+	c.act(action{do: abandon, child: ch})
+	c.resolve(ch, down, fmt.Errorf("%s: %w", ch.path, ErrAbandoned))
+	c.halted(ch)
+}
+
+func (c *core) returned(ch *child) {
+	ch.ghosts--
+	c.emit(ch, EventReturned, nil)
+	if ch.state == Fenced && !ch.fenced() {
+		c.become(ch, Pending)
+		c.launch(ch)
+	}
+}
+
+// giveUp fails the supervisor.
+func (c *core) giveUp(failure error) {
+	if c.closing {
+		return
+	}
+	c.act(action{do: emit, event: EventGaveUp, err: failure})
+	c.close(ErrShutdown, failure)
+}
+
+// close stops all children for good; the supervisor then ends with failure.
+func (c *core) close(cause, failure error) {
+	if c.closing {
+		return
+	}
+	c.closing, c.cause, c.failure = true, cause, failure
+	for ch, after := c.first, (*child)(nil); ch != nil; ch = after {
+		after = ch.next
+		c.shut(ch)
+	}
+	for _, call := range c.deferred {
+		c.answer(call, ErrNotRunning)
+	}
+	c.deferred = nil
+}
+
+// shut marks one child for the supervisor's end.
+func (c *core) shut(ch *child) {
+	switch ch.state {
+	case Starting, Ready:
+		c.doom(ch, c.cause)
+	case Stopping:
+		c.join(ch, groupMove)
+	case Pending, BackingOff, Fenced:
+		c.stopped(ch, ErrNotRunning)
+	}
+}
+
+// doom queues a running child to be stopped in its turn.
+func (c *core) doom(ch *child, cause error) {
+	ch.cause = cause
+	c.join(ch, groupMove)
+	c.stops.put(ch)
+}
+
+// become is the one place where a child's state changes.
+func (c *core) become(ch *child, s State) {
+	mustFollow(ch.path, ch.state, s)
+	c.alter(ch, func(ch *child) {
+		ch.state, ch.since, ch.impairment, ch.over = s, c.now, nil, false
+		if s == Starting {
+			ch.reported = Down
+		}
+	})
+}
+
+// join makes ch move in order with its siblings, or alone.
+func (c *core) join(ch *child, w wave) {
+	c.alter(ch, func(ch *child) { ch.wave = w })
+}
+
+// alter changes what the counts depend on, and keeps them true.
+func (c *core) alter(ch *child, change func(*child)) {
+	c.tally(ch, -1)
+	change(ch)
+	c.tally(ch, 1)
+}
+
+// tally adds ch to the counts by 1 or -1.
+func (c *core) tally(ch *child, by int) {
+	count := func(n *int, holds bool) {
+		if holds {
+			*n += by
+		}
+	}
+	inOrder := ch.wave != alone
+	starting, stopping := ch.state == Starting, ch.state == Stopping
+	count(&c.live, starting || stopping || ch.state == Ready)
+	count(&c.moving, starting || stopping)
+	count(&c.stopping, stopping && inOrder)
+	count(&c.gating, inOrder && (starting || ch.state == BackingOff || ch.state == Fenced))
+	count(&c.awaited, ch.awaited())
+	count(&c.significant, ch.spec.Significant && ch.state != Stopped && ch.state != Failed)
+	status := ch.status()
+	c.health.count(status, ch.spec.Optional, by)
+	if status != Up && by > 0 {
+		c.ill.add(ch)
+	} else if status != Up {
+		c.ill.remove(ch)
+	}
+}
+
+// lastChance is how long a worker has to stop even when the deadline is past:
+// most need less, and would be called abandoned for nothing.
+const lastChance = 50 * time.Millisecond
+
+// await makes the child overdue after d.
+func (c *core) await(ch *child, d time.Duration) {
+	ch.due = c.now.Add(d)
+	c.due.put(ch)
+}
+
+func (c *core) act(a action) { c.out = append(c.out, a) }
+
+func (c *core) emit(ch *child, kind EventKind, err error) {
+	c.act(action{do: emit, child: ch, event: kind, err: err})
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,206 @@
+package supervisor
+
+import (
+	"fmt"
+)
+
+// A call is a request about one child, answered once its outcome is known.
+type call struct {
+	op     operation
+	name   string // of the child
+	spec   *Spec  // opAdd
+	answer chan error
+}
+
+type operation uint8
+
+const (
+	opAdd operation = iota
+	opStart
+	opStop
+	opRestart
+	opRemove
+	opDelete
+)
+
+// wants is the goal that answers the call when the child reaches it.
+func (call *call) wants() goal {
+	if call.op == opStop || call.op == opRemove {
+		return down
+	}
+	return up
+}
+
+// ask serves a call now; a Strict supervisor first ends what it is doing.
+func (c *core) ask(call *call) {
+	switch {
+	case c.closing:
+		c.answer(call, ErrNotRunning)
+	case c.spec.Strict && (c.moving > 0 || !c.stops.empty()):
+		c.deferred = append(c.deferred, call)
+	default:
+		c.serve(call)
+	}
+}
+
+func (c *core) serveDeferred() {
+	call := c.deferred[0]
+	c.deferred = c.deferred[1:]
+	c.serve(call)
+}
+
+func (c *core) serve(call *call) {
+	ch := c.byName[call.name]
+	switch {
+	case call.op == opAdd && ch == nil:
+		c.addChild(call)
+	case call.op == opAdd:
+		c.answer(call, present(ch))
+	case ch == nil:
+		c.answer(call, ErrNotFound)
+	case call.op == opStart:
+		c.startChild(ch, call)
+	case call.op == opStop && !ch.temporary():
+		c.stopChild(ch, call, down, ErrStopped)
+	case call.op == opStop, call.op == opRemove:
+		c.stopChild(ch, call, gone, ErrRemoved)
+	case call.op == opRestart:
+		c.restartChild(ch, call)
+	case call.op == opDelete:
+		c.deleteChild(ch, call)
+	}
+}
+
+func (c *core) addChild(call *call) {
+	ch := c.adopt(call.spec)
+	c.wait(ch, call)
+	ch.manual = call
+	c.launch(ch)
+}
+
+func (c *core) startChild(ch *child, call *call) {
+	switch {
+	case ch.state == Stopped:
+		c.wait(ch, call)
+		ch.manual = call
+		c.aim(ch, up)
+		c.become(ch, Pending)
+		c.launch(ch)
+	case ch.state == Stopping && ch.goal == down:
+		c.wait(ch, call)
+		ch.manual = call
+		c.aim(ch, up)
+	default:
+		c.answer(call, occupied(ch))
+	}
+}
+
+// stopChild makes ch stop, alone, whatever it is doing.
+func (c *core) stopChild(ch *child, call *call, to goal, cause error) {
+	c.wait(ch, call)
+	c.aim(ch, to)
+	ch.verdict = nil
+	switch {
+	case ch.state == Stopping, ch.queue == c.stops:
+		// Its end will find the goal.
+	case ch.state.running():
+		ch.cause = cause
+		c.tell(ch)
+	case to == gone:
+		c.forget(ch)
+		c.resolve(ch, down, nil)
+	case ch.state == Stopped:
+		c.alter(ch, func(ch *child) { ch.over = false })
+		c.resolve(ch, down, nil)
+	default:
+		c.stopped(ch, ErrStopped)
+	}
+}
+
+// restartChild stops and starts ch with what its strategy groups with it: an
+// order, so it neither waits for a backoff nor counts.
+func (c *core) restartChild(ch *child, call *call) {
+	c.wait(ch, call)
+	ch.attempt, ch.undecided = 0, nil
+	switch {
+	case ch.state == Stopping, ch.queue == c.stops:
+		c.aim(ch, up)
+	case ch.state.running():
+		c.stopForRestart(ch)
+	case ch.state == Stopped:
+		c.aim(ch, up)
+		c.become(ch, Pending)
+		c.launch(ch)
+	case ch.state == BackingOff:
+		ch.leave()
+		c.retry(ch)
+	}
+}
+
+func (c *core) stopForRestart(ch *child) {
+	c.mark(ch, ErrRestart)
+	if ch.wave == alone {
+		ch.cause = ErrRestart
+		c.tell(ch)
+	} else {
+		c.doom(ch, ErrRestart)
+	}
+}
+
+func (c *core) deleteChild(ch *child, call *call) {
+	if ch.state != Stopped {
+		c.answer(call, occupied(ch))
+		return
+	}
+	c.forget(ch)
+	c.answer(call, nil)
+}
+
+// refused ends an Add or a Start whose child failed to start; it is not
+// retried. The caller has the error.
+func (c *core) refused(ch *child) {
+	if ch.manual.op == opAdd || ch.temporary() {
+		c.forget(ch)
+		return
+	}
+	c.aim(ch, down)
+	c.stopped(ch, ErrStopped)
+}
+
+func (c *core) wait(ch *child, call *call) { ch.waiting = append(ch.waiting, call) }
+
+// resolve answers the calls that wait for ch to be up, or down.
+func (c *core) resolve(ch *child, g goal, err error) {
+	var kept []*call
+	for _, call := range ch.waiting {
+		if call.wants() == g {
+			c.answer(call, err)
+		} else {
+			kept = append(kept, call)
+		}
+	}
+	ch.waiting = kept
+}
+
+func (c *core) answer(call *call, err error) {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", join(c.path, call.name), err)
+	}
+	c.act(action{do: reply, call: call, err: err})
+}
+
+// present is OTP's answer to an Add of a name that is taken.
+func present(ch *child) error {
+	if ch.state.running() || ch.state == Stopping {
+		return ErrAlreadyStarted
+	}
+	return ErrAlreadyPresent
+}
+
+// occupied is OTP's answer to a Start or Delete of a child that is not stopped.
+func occupied(ch *child) error {
+	if ch.state.running() || ch.state == Stopping {
+		return ErrRunning
+	}
+	return ErrRestarting
+}

@@ -1,0 +1,309 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// exited takes a child's end: as it was told to, or by itself.
+func (c *core) exited(ch *child, err error) {
+	told := ch.state == Stopping || ch.queue == c.stops
+	ch.leave()
+	switch {
+	case told:
+		c.emit(ch, EventStopped, err)
+		if err != nil {
+			ch.lastErr = err
+		}
+		c.halted(ch)
+	case ch.state == Starting && errors.Is(err, ErrIgnore):
+		c.emit(ch, EventIgnored, nil)
+		c.finished(ch, ErrIgnore)
+	case escalates(err):
+		c.emit(ch, EventExited, err)
+		c.drop(ch, named(ch, err))
+	default:
+		c.failed(ch, err)
+	}
+}
+
+// halted decides what becomes of a child that was stopped, or abandoned.
+func (c *core) halted(ch *child) {
+	verdict := ch.verdict
+	ch.verdict = nil
+	switch {
+	case ch.goal == gone:
+		c.forget(ch)
+	case ch.goal == down:
+		c.stopped(ch, ErrStopped)
+	case c.closing:
+		c.stopped(ch, ErrNotRunning)
+	case verdict != nil:
+		c.failed(ch, verdict)
+	default:
+		c.resolve(ch, down, nil)
+		c.become(ch, Pending)
+		c.launch(ch)
+	}
+}
+
+// failed takes the end of a child that was not told to, or was told because of
+// the failure err.
+func (c *core) failed(ch *child, err error) {
+	unready := ch.readyAt.IsZero()
+	if err == nil && unready && ch.spec.Restart == Permanent {
+		err = errNeverReady
+	}
+	normal := c.normal(ch, err)
+	kind := EventExited
+	if unready && !normal {
+		kind = EventStartFailed
+	}
+	if err != nil {
+		ch.lastErr = err
+	}
+	c.emit(ch, kind, err)
+	if unready {
+		c.resolve(ch, up, err)
+	}
+	switch {
+	case unready && ch.manual != nil:
+		c.refused(ch)
+	case unready && c.spec.Strict && ch.wave == firstStart:
+		c.drop(ch, &StartError{Path: ch.path, Err: err})
+	case ch.temporary(), doNotRestart(err), normal && ch.spec.Restart == Transient:
+		c.finished(ch, err)
+	case unready && c.spec.Strict:
+		c.retryLater(ch, err)
+	default:
+		c.restart(ch, err)
+	}
+}
+
+// normal reports whether err is a normal end. A Strict supervisor takes a
+// supervisor's giving up for one, as OTP does.
+func (c *core) normal(ch *child, err error) bool {
+	var gaveUp *IntensityError
+	switch {
+	case err == nil, err == errAutoShutdown, doNotRestart(err):
+		return true
+	case c.spec.Strict && ch.spec.isSupervisor():
+		return errors.As(err, &gaveUp)
+	}
+	return false
+}
+
+// restart decides that ch runs again, with what its failure takes down, or
+// that this was once too often.
+func (c *core) restart(ch *child, err error) {
+	unready := ch.readyAt.IsZero()
+	if c.counts(ch, err) && !c.allow(ch, err) {
+		return
+	}
+	if unready {
+		c.optionalLeaves(ch)
+	}
+	if !unready || ch.wave == groupMove {
+		c.mark(ch, ErrSibling)
+	}
+	c.backOff(ch, c.delay(ch), err)
+}
+
+// retryLater leaves the failed start of a Strict child undecided until the
+// calls that wait have been served: they see it restarting, and the siblings
+// after it stopped, as in OTP.
+func (c *core) retryLater(ch *child, err error) {
+	for !c.starts.empty() {
+		c.stopped(c.starts.take(), ErrSibling)
+	}
+	ch.undecided = err
+	c.backOff(ch, 0, err)
+}
+
+// retry starts ch again once its backoff is over.
+func (c *core) retry(ch *child) {
+	if err := ch.undecided; err != nil {
+		ch.undecided = nil
+		if !c.allow(ch, err) {
+			return
+		}
+		c.mark(ch, ErrSibling)
+	}
+	c.become(ch, Pending)
+	c.launch(ch)
+}
+
+// counts reports whether a restart after err counts against the intensity. A
+// supervisor's failure and a panic always do; a worker that could not start,
+// and an outage outside, do not.
+func (c *core) counts(ch *child, err error) bool {
+	_, panicked := err.(*PanicError)
+	switch {
+	case c.spec.Strict, ch.spec.isSupervisor(), panicked:
+		return true
+	case ch.readyAt.IsZero():
+		return false
+	}
+	return !errors.Is(err, ErrUnavailable)
+}
+
+// allow spends one restart of the budget; if there is none left, the
+// supervisor gives up over ch.
+func (c *core) allow(ch *child, err error) bool {
+	if c.budget.spend(c.now) {
+		return true
+	}
+	c.drop(ch, &IntensityError{Path: c.path, Intensity: c.budget.limit, Err: named(ch, err)})
+	return false
+}
+
+// drop gives up over ch.
+func (c *core) drop(ch *child, failure error) {
+	c.become(ch, Failed)
+	c.resolve(ch, up, failure)
+	c.act(action{do: release, child: ch})
+	c.giveUp(failure)
+}
+
+// mark takes down what the strategy groups with ch, to start again with it.
+func (c *core) mark(ch *child, cause error) {
+	var sib *child
+	switch c.spec.Strategy {
+	case OneForAll:
+		sib = c.first
+	case RestForOne:
+		sib = ch.next
+	default:
+		return
+	}
+	c.join(ch, groupMove)
+	for after := (*child)(nil); sib != nil; sib = after {
+		after = sib.next
+		if sib != ch {
+			c.takeDown(sib, cause)
+		}
+	}
+}
+
+// takeDown makes a sibling part of a group restart. Whatever it was doing, it
+// will be started in its turn; temporary ones that ran are forgotten.
+func (c *core) takeDown(ch *child, cause error) {
+	temporary := ch.temporary() && ch.incarnation > 0
+	if ch.goal != up && (ch.state != Stopped || !c.spec.Strict) {
+		if ch.state == Stopping {
+			c.join(ch, groupMove)
+		}
+		return // an operator's intent outlives a sibling's crash
+	}
+	if temporary {
+		c.aim(ch, gone)
+	} else {
+		c.aim(ch, up)
+	}
+	ch.manual, ch.verdict, ch.undecided = nil, nil, nil
+	switch ch.state {
+	case Starting, Ready:
+		c.doom(ch, cause)
+	case Stopping:
+		c.join(ch, groupMove)
+	default:
+		c.rise(ch)
+	}
+}
+
+// rise makes a child that does not run wait for its turn in a group's start.
+func (c *core) rise(ch *child) {
+	c.join(ch, groupMove)
+	if ch.state != Pending {
+		c.become(ch, Pending)
+	}
+	c.starts.put(ch)
+}
+
+// optionalLeaves lets later siblings pass an Optional child whose first
+// attempt failed.
+func (c *core) optionalLeaves(ch *child) {
+	if ch.spec.Optional {
+		c.join(ch, alone)
+	}
+}
+
+// delay returns how long ch waits for its next start.
+func (c *core) delay(ch *child) time.Duration {
+	if c.spec.Strict {
+		return 0
+	}
+	if !ch.readyAt.IsZero() && ch.spec.Backoff.settled(c.now.Sub(ch.readyAt)) {
+		ch.attempt = 0
+	}
+	ch.attempt++
+	return ch.spec.Backoff.delay(ch.attempt, c.random())
+}
+
+func (c *core) backOff(ch *child, d time.Duration, err error) {
+	c.become(ch, BackingOff)
+	ch.due = c.now.Add(d)
+	c.due.put(ch)
+	if d > 0 {
+		c.act(action{do: emit, child: ch, event: EventBackingOff, err: err, delay: d, until: ch.due})
+	}
+}
+
+// finished takes the end of a child that ended by itself, for good.
+func (c *core) finished(ch *child, how error) {
+	c.resolve(ch, up, how)
+	if ch.temporary() {
+		c.forget(ch)
+	} else {
+		c.stopped(ch, how)
+		c.alter(ch, func(ch *child) { ch.over = true })
+	}
+	if how != ErrIgnore && ch.spec.Significant {
+		c.autoShutdown()
+	}
+}
+
+// autoShutdown ends the supervisor if that was the Significant end it waits for.
+func (c *core) autoShutdown() {
+	switch any, all := AnySignificant, AllSignificant; {
+	case c.spec.AutoShutdown == any, c.spec.AutoShutdown == all && c.significant == 0:
+		c.close(ErrShutdown, errAutoShutdown)
+	}
+}
+
+// stopped puts ch to rest. Calls that wait for it to run are told why not.
+func (c *core) stopped(ch *child, why error) {
+	ch.leave()
+	ch.manual, ch.undecided = nil, nil
+	c.become(ch, Stopped)
+	c.join(ch, alone)
+	c.act(action{do: release, child: ch})
+	c.resolve(ch, down, nil)
+	c.resolve(ch, up, why)
+}
+
+// forget drops ch and all memory of it.
+func (c *core) forget(ch *child) {
+	if ch.state != Stopped {
+		c.stopped(ch, ErrRemoved)
+	}
+	c.tally(ch, -1)
+	c.remove(ch)
+}
+
+// aim changes where ch should be.
+func (c *core) aim(ch *child, g goal) {
+	c.alter(ch, func(ch *child) { ch.goal = g })
+}
+
+// named says whose failure err is; a supervisor's says so itself.
+func named(ch *child, err error) error {
+	switch {
+	case err == nil:
+		return fmt.Errorf("%s: returned, though it is %v", ch.path, ch.spec.Restart)
+	case ch.spec.isSupervisor():
+		return err
+	}
+	return fmt.Errorf("%s: %w", ch.path, err)
+}

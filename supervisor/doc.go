@@ -1,0 +1,2 @@
+// Package supervisor runs a service as an Erlang-style supervision tree.
+package supervisor

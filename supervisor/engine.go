@@ -1,0 +1,125 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/thejerf/suture/v4"
+)
+
+// This is the only file that knows suture. It runs the goroutines, and decides
+// nothing: to suture, every slot is a service that never fails.
+
+// An engine runs the slots of one incarnation of a supervisor. A
+// suture.Supervisor serves once, so each incarnation has its own.
+type engine struct {
+	suture *suture.Supervisor
+	cancel context.CancelFunc
+	slots  sync.WaitGroup // added and not at their end
+	lost   atomic.Int32   // slots of abandoned incarnations that still run
+	served chan struct{}  // closed when suture's loop has ended
+}
+
+// newEngine returns an engine that does not run yet. Slots that are added
+// before serve cost no handshake.
+func newEngine(path string) *engine {
+	return &engine{
+		suture: suture.New(path, suture.Spec{
+			EventHook:         func(suture.Event) {},
+			FailureThreshold:  math.MaxFloat64,
+			PassThroughPanics: true, // ours are caught in the incarnation; what is left is a bug
+		}),
+		served: make(chan struct{}),
+	}
+}
+
+// serve starts suture's loop. Its context is ours alone: cancelling it stops
+// services in no order, so it goes last, after all of them.
+func (e *engine) serve() {
+	ctx, cancel := context.WithCancel(context.Background())
+	e.cancel = cancel
+	go func() {
+		defer close(e.served)
+		_ = e.suture.Serve(ctx) // ctx.Err(): how we end it
+	}()
+}
+
+// add runs a new slot.
+func (e *engine) add(path string) *slot {
+	s := &slot{path: path, next: make(chan *incarnation, 1), engine: e}
+	e.slots.Add(1)
+	e.suture.Add(s)
+	return s
+}
+
+// close ends the engine once every slot has come to its end. It waits for
+// that, unless some belong to abandoned incarnations.
+func (e *engine) close() {
+	end := func() {
+		e.slots.Wait()
+		e.cancel()
+		<-e.served
+	}
+	if e.lost.Load() > 0 {
+		go end()
+		return
+	}
+	end()
+}
+
+// A slot is the goroutine of one child, as a suture service. It runs one
+// incarnation after the other, each a fresh value.
+type slot struct {
+	path   string
+	next   chan *incarnation // closed when the child needs the slot no more
+	engine *engine
+	spent  bool // its goroutine is not to be used again
+}
+
+// String names the slot for suture, which would print the whole value.
+func (s *slot) String() string { return s.path }
+
+// Serve runs incarnations until the slot is released, or spent by one that was
+// abandoned. When one ends its goroutine, suture calls Serve again, once.
+func (s *slot) Serve(context.Context) error {
+	for !s.spent {
+		inc, ok := <-s.next
+		if !ok {
+			break
+		}
+		s.run(inc)
+	}
+	s.engine.slots.Done()
+	return suture.ErrDoNotRestart
+}
+
+// run reports the incarnation's end even when it ends the goroutine.
+func (s *slot) run(inc *incarnation) {
+	err := errGoexit
+	defer func() {
+		s.spent = err == errGoexit // before end: the runner reads it after
+		if !inc.end(err) {
+			s.spent = true
+			s.engine.lost.Add(-1)
+		}
+	}()
+	err = inc.run()
+}
+
+// release lets the slot end once its incarnation, if any, has.
+func (s *slot) release() { close(s.next) }
+
+// doNotRestart reports whether err says, in suture's words, that the child is
+// over for good.
+func doNotRestart(err error) bool {
+	return err != nil && errors.Is(err, suture.ErrDoNotRestart)
+}
+
+// escalates reports whether err says, in our words or suture's, that the
+// supervisor must fail.
+func escalates(err error) bool {
+	return err != nil && (errors.Is(err, ErrEscalate) || errors.Is(err, suture.ErrTerminateSupervisorTree))
+}

@@ -1,0 +1,80 @@
+package supervisor
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// An Event is one thing that happened to one node.
+type Event struct {
+	// Seq numbers the events of a tree, from 1, before their effects can be
+	// seen: a cause has a smaller number than its effects.
+	Seq  uint64
+	Time time.Time
+
+	Path        string
+	Supervisor  bool // of a supervisor, not a worker
+	Kind        EventKind
+	Incarnation uint64 // counts the starts of a path over the tree's life, from 1; 0 before
+
+	// Delay until the next start, of BackingOff.
+	Delay time.Duration
+
+	// Err is why: of Exited, StartFailed, Stopped (if it did not end cleanly),
+	// BackingOff, GaveUp and Impaired.
+	Err error
+
+	// Stack is the stack of the goroutine, of Abandoned where it could be had.
+	Stack string
+}
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of events, in the order of a node's life.
+const (
+	EventStarted     EventKind = "started"      // Run was called
+	EventReady       EventKind = "ready"        // it can be used; of a supervisor, all its awaited children can
+	EventIgnored     EventKind = "ignored"      // it returned ErrIgnore: nothing to run
+	EventImpaired    EventKind = "impaired"     // it says that it works badly
+	EventRecovered   EventKind = "recovered"    // it says that it works well again
+	EventExited      EventKind = "exited"       // it ended by itself
+	EventStartFailed EventKind = "start failed" // it ended by itself before it was ready
+	EventBackingOff  EventKind = "backing off"  // it is started again after Delay
+	EventStopping    EventKind = "stopping"     // it is told to stop
+	EventStopped     EventKind = "stopped"      // it has ended, as it was told to
+	EventAbandoned   EventKind = "abandoned"    // it did not stop in time; its goroutine is left behind
+	EventFenced      EventKind = "fenced"       // it may not start while abandoned incarnations run
+	EventReturned    EventKind = "returned"     // an abandoned incarnation ended after all
+	EventGaveUp      EventKind = "gave up"      // a supervisor fails
+	EventWarning     EventKind = "warning"      // something in the Spec is doubtful
+)
+
+// String is the event in one line, without its time and number:
+//
+//	shop/storage/db#3 backing off 400ms: connection refused
+//
+// Loggers and golden traces share it.
+func (e Event) String() string {
+	var b strings.Builder
+	b.WriteString(e.Path)
+	if e.Incarnation > 0 {
+		fmt.Fprintf(&b, "#%d", e.Incarnation)
+	}
+	b.WriteByte(' ')
+	b.WriteString(string(e.Kind))
+	if e.Kind == EventBackingOff {
+		fmt.Fprintf(&b, " %v", e.Delay)
+	}
+	if e.Err != nil {
+		b.WriteString(": ")
+		b.WriteString(oneLine(e.Err.Error()))
+	}
+	return b.String()
+}
+
+// oneLine keeps an error's text from breaking the line that it is printed in.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " | ")
+}

@@ -1,0 +1,146 @@
+package supervisor
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// A feed numbers the tree's events and takes them to the observer. Loops only
+// put them into a ring of bounded size, which no lock guards; one goroutine
+// reads it, so that a slow observer loses events, oldest first, but never
+// slows the tree.
+type feed struct {
+	seq     atomic.Uint64
+	dropped atomic.Uint64
+
+	observer  func(Event)
+	ring      []atomic.Pointer[entry] // entry of number n at n % len; nil without an observer
+	bell      chan struct{}
+	closing   chan struct{}
+	done      chan struct{} // closed when the last event was delivered
+	lastStack time.Time
+}
+
+// An entry is an event in the ring, and the abandoned incarnation whose stack
+// it wants.
+type entry struct {
+	Event
+	abandoned *incarnation
+}
+
+// start makes the feed deliver to observer, which may be nil.
+func (f *feed) start(observer func(Event), size int) {
+	if observer == nil {
+		return
+	}
+	f.observer = observer
+	f.ring = make([]atomic.Pointer[entry], size)
+	f.bell, f.closing, f.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	go f.deliver()
+}
+
+// emit numbers e and leaves it for the observer.
+func (f *feed) emit(e Event, abandoned *incarnation) {
+	e.Seq = f.seq.Add(1)
+	if f.ring == nil {
+		return
+	}
+	f.ring[e.Seq%uint64(len(f.ring))].Store(&entry{Event: e, abandoned: abandoned})
+	select {
+	case f.bell <- struct{}{}:
+	default:
+	}
+}
+
+// stop returns when all events have been delivered, or, with an observer that
+// does not return, after patience.
+func (f *feed) stop(patience time.Duration) {
+	if f.ring == nil {
+		return
+	}
+	close(f.closing)
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+	case <-timer.C:
+	}
+}
+
+func (f *feed) deliver() {
+	defer close(f.done)
+	for next := uint64(1); ; {
+		if e := f.at(&next); e != nil {
+			e.Stack = f.stackOf(e.abandoned)
+			f.observer(e.Event)
+			continue
+		}
+		select {
+		case <-f.bell:
+		case <-f.closing:
+			if next > f.seq.Load() {
+				return
+			}
+		}
+	}
+}
+
+// at returns the entry with number *next, or the oldest after it that is still
+// there, and moves *next on; nil if it has not been put in yet.
+func (f *feed) at(next *uint64) *entry {
+	size := uint64(len(f.ring))
+	if newest := f.seq.Load(); newest >= *next+size {
+		oldest := newest - size + 1
+		f.dropped.Add(oldest - *next)
+		*next = oldest
+	}
+	e := f.ring[*next%size].Load()
+	if e == nil || e.Seq < *next {
+		return nil
+	}
+	f.dropped.Add(e.Seq - *next)
+	*next = e.Seq + 1
+	return e
+}
+
+const (
+	stackEvery      = 10 * time.Second // dumping all stacks stops the world
+	stackGoroutines = 10_000           // and takes longer the more there are
+)
+
+// stackOf returns the stack of an abandoned incarnation's goroutine if it can
+// be had cheaply enough, "" otherwise. It runs here, off the loops.
+func (f *feed) stackOf(inc *incarnation) string {
+	if inc == nil || runtime.NumGoroutine() >= stackGoroutines {
+		return ""
+	}
+	if now := time.Now(); f.lastStack.IsZero() || now.Sub(f.lastStack) >= stackEvery {
+		f.lastStack = now
+		return findStack(inc)
+	}
+	return ""
+}
+
+// findStack looks through a dump of all goroutines for the one that runs inc:
+// the frame of its work shows the receiver's address.
+func findStack(inc *incarnation) string {
+	frame := fmt.Appendf(nil, "(*incarnation).work(%p", inc)
+	for _, stack := range bytes.Split(allStacks(), []byte("\n\n")) {
+		if bytes.Contains(stack, frame) {
+			return string(stack)
+		}
+	}
+	return ""
+}
+
+func allStacks() []byte {
+	for size := 1 << 20; ; size *= 2 {
+		buf := make([]byte, size)
+		if n := runtime.Stack(buf, true); n < size || size >= 1<<26 {
+			return buf[:n]
+		}
+	}
+}

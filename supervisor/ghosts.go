@@ -1,0 +1,86 @@
+package supervisor
+
+import (
+	"slices"
+	"sync"
+)
+
+// ghosts are the abandoned incarnations of a tree that still run, by path.
+// They outlive their child and its supervisor's incarnation, so that a fence
+// holds whoever starts or adds the path again.
+type ghosts struct {
+	mu     sync.Mutex // guards all below
+	total  int
+	byPath map[string]*ghost
+}
+
+// A ghost is one path's share.
+type ghost struct {
+	count int
+	child *child // who has the path now
+	owner *runner
+}
+
+// add counts one more, of a child of owner.
+func (g *ghosts) add(ch *child, owner *runner) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.byPath == nil {
+		g.byPath = make(map[string]*ghost)
+	}
+	at := g.byPath[ch.path]
+	if at == nil {
+		at = &ghost{}
+		g.byPath[ch.path] = at
+	}
+	at.count++
+	at.child, at.owner = ch, owner
+	g.total++
+	owner.tree.tooMany(g.total)
+}
+
+// claim returns how many still run at the path of a new child, whose owner is
+// told of each that ends from now on.
+func (g *ghosts) claim(ch *child, owner *runner) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at := g.byPath[ch.path]
+	if at == nil {
+		return 0
+	}
+	at.child, at.owner = ch, owner
+	return at.count
+}
+
+// ended is called by an abandoned incarnation when it ends after all.
+func (g *ghosts) ended(path string) {
+	g.mu.Lock()
+	at := g.byPath[path]
+	at.count--
+	if at.count == 0 {
+		delete(g.byPath, path)
+	}
+	g.total--
+	ch, owner := at.child, at.owner
+	g.mu.Unlock()
+	owner.post(input{kind: returned, child: ch})
+}
+
+// count returns how many there are.
+func (g *ghosts) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.total
+}
+
+// paths lists where they are, sorted.
+func (g *ghosts) paths() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	paths := make([]string, 0, len(g.byPath))
+	for path := range g.byPath {
+		paths = append(paths, path)
+	}
+	slices.Sort(paths)
+	return paths
+}

@@ -1,0 +1,158 @@
+package supervisor
+
+import (
+	"context"
+	"runtime/pprof"
+	"sync/atomic"
+	"time"
+)
+
+// A unit is the runner's side of a child: what outlives its incarnations.
+type unit struct {
+	slot  *slot                  // nil after release
+	inc   *incarnation           // the last one
+	below atomic.Pointer[runner] // of a supervisor: its last incarnation's
+	next  atomic.Int64           // when the next start is due, Unix nanoseconds; 0 if none is scheduled
+}
+
+// An incarnation is one run of a child, from start to end. It is the parent of
+// the context that the child gets, and so can be found from it.
+type incarnation struct {
+	context.Context // the values of Run's context; never done
+	tree            *Supervisor
+	runner          *runner // of the supervisor above; nil for the root
+	child           *child
+	number          uint64
+
+	ctx      context.Context // the child's
+	stop     context.CancelCauseFunc
+	deadline time.Time // of a supervisor: by when its children must have stopped; set before stop
+
+	readied atomic.Bool
+	fate    atomic.Int32
+}
+
+// Fates of an incarnation. Of its end and the decision to abandon it, the
+// second finds the first.
+const (
+	fateOpen int32 = iota
+	fateEnded
+	fateAbandoned
+)
+
+func newIncarnation(tree *Supervisor, above *runner, ch *child) *incarnation {
+	inc := &incarnation{Context: tree.base, tree: tree, runner: above, child: ch, number: ch.incarnation}
+	// tree.base is never done, so this registers with no parent: no lock is
+	// shared with siblings, and no order of cancelling but ours exists.
+	inc.ctx, inc.stop = context.WithCancelCause(inc)
+	return inc
+}
+
+// Value makes the incarnation findable from its context.
+func (inc *incarnation) Value(key any) any {
+	if key == (incarnationKey{}) {
+		return inc
+	}
+	return inc.Context.Value(key)
+}
+
+// run runs the worker, or the supervisor, and returns how it ended. Bugs of
+// this package are not caught: a broken tree must not look alive.
+func (inc *incarnation) run() error {
+	defer inc.stop(ErrReplaced)
+	if inc.child.spec.isSupervisor() {
+		r := newRunner(inc)
+		inc.child.unit.below.Store(r)
+		return r.loop()
+	}
+	if inc.tree.opts.ProfileLabels {
+		return inc.labelled()
+	}
+	return inc.work()
+}
+
+// work calls the worker. It is not inlined, so that its frame, with this
+// incarnation as its argument, can be found in a stack dump.
+//
+//go:noinline
+func (inc *incarnation) work() (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = newPanicError(value)
+		}
+	}()
+	return inc.child.spec.Run(inc.ctx, inc.ready)
+}
+
+func (inc *incarnation) labelled() (err error) {
+	pprof.Do(inc.ctx, pprof.Labels("path", inc.child.path), func(context.Context) { err = inc.work() })
+	return err
+}
+
+// ready tells the supervisor above, once.
+func (inc *incarnation) ready() {
+	if !inc.readied.CompareAndSwap(false, true) {
+		return
+	}
+	if inc.runner == nil {
+		inc.tree.rootReady()
+		return
+	}
+	inc.tell(input{kind: becameUp})
+}
+
+// report tells the supervisor above how this one is.
+func (inc *incarnation) report(s Status) {
+	if inc.runner == nil {
+		inc.tree.status.Store(int32(s))
+		return
+	}
+	inc.tell(input{kind: reported, status: s})
+}
+
+// impaired tells the supervisor above that the worker works badly, or well.
+func (inc *incarnation) impaired(reason error) {
+	inc.tell(input{kind: impaired, err: reason})
+}
+
+// end tells the supervisor above how the incarnation ended, or the tree if it
+// had been abandoned; then it reports false.
+func (inc *incarnation) end(err error) bool {
+	if inc.fate.CompareAndSwap(fateOpen, fateEnded) {
+		inc.tell(input{kind: exited, err: err})
+		return true
+	}
+	inc.tree.ghosts.ended(inc.child.path)
+	return false
+}
+
+func (inc *incarnation) tell(in input) {
+	in.child, in.number = inc.child, inc.number
+	inc.runner.post(in)
+}
+
+func (inc *incarnation) path() string { return inc.child.path }
+
+// retryAfter returns how long it takes until the child, or the first
+// supervisor above that waits itself, is due to start.
+func (inc *incarnation) retryAfter() time.Duration {
+	var due int64
+	for ; inc != nil; inc = inc.parent() {
+		due = max(due, inc.child.unit.next.Load())
+		if inc.runner != nil {
+			due = max(due, inc.runner.groupNext.Load())
+		}
+	}
+	if due == 0 {
+		return 0
+	}
+	return max(0, time.Until(time.Unix(0, due)))
+}
+
+// parent returns the incarnation of the supervisor above, nil for the root.
+func (inc *incarnation) parent() *incarnation {
+	if inc.runner == nil {
+		return nil
+	}
+	return inc.runner.self
+}

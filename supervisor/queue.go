@@ -1,0 +1,74 @@
+package supervisor
+
+import "container/heap"
+
+// A queue holds children, the next one first. A child is in one at most: it
+// waits for its turn to stop, for its turn to start, or for a time.
+type queue struct {
+	before func(a, b *child) bool
+	heap   []*child
+}
+
+// newQueues returns the three orders in which children wait.
+func newQueues() (stops, starts, due *queue) {
+	stops = &queue{before: func(a, b *child) bool { return a.rank > b.rank }}
+	starts = &queue{before: func(a, b *child) bool { return a.rank < b.rank }}
+	due = &queue{before: func(a, b *child) bool { return a.due.Before(b.due) }}
+	return stops, starts, due
+}
+
+// put moves ch here from wherever it waited.
+func (q *queue) put(ch *child) {
+	ch.leave()
+	ch.queue = q
+	heap.Push(q, ch)
+}
+
+// peek returns the next child, nil if there is none.
+func (q *queue) peek() *child {
+	if len(q.heap) == 0 {
+		return nil
+	}
+	return q.heap[0]
+}
+
+// take removes and returns the next child.
+func (q *queue) take() *child {
+	ch := q.heap[0]
+	ch.leave()
+	return ch
+}
+
+func (q *queue) empty() bool { return len(q.heap) == 0 }
+
+// leave ends the child's wait, if it waits.
+func (ch *child) leave() {
+	if q := ch.queue; q != nil {
+		heap.Remove(q, ch.index)
+		ch.queue = nil
+	}
+}
+
+// For container/heap.
+
+func (q *queue) Len() int           { return len(q.heap) }
+func (q *queue) Less(i, j int) bool { return q.before(q.heap[i], q.heap[j]) }
+
+func (q *queue) Swap(i, j int) {
+	q.heap[i], q.heap[j] = q.heap[j], q.heap[i]
+	q.heap[i].index, q.heap[j].index = i, j
+}
+
+func (q *queue) Push(x any) {
+	ch := x.(*child)
+	ch.index = len(q.heap)
+	q.heap = append(q.heap, ch)
+}
+
+func (q *queue) Pop() any {
+	last := len(q.heap) - 1
+	ch := q.heap[last]
+	q.heap[last] = nil
+	q.heap = q.heap[:last]
+	return ch
+}

@@ -1,0 +1,148 @@
+package supervisor
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A Ref is a handle to the live value of a worker (its pool, its client),
+// whichever incarnation holds it. The zero value is ready to use; it must not
+// be copied after first use, and belongs to one worker. All methods may be
+// called concurrently. A value can fail at any time: take it again for each
+// use rather than keep it.
+type Ref[T any] struct {
+	mu      sync.Mutex    // guards all below, and orders publishing and withdrawing
+	live    *lease[T]     // nil while there is no value
+	changed chan struct{} // closed when live is set; nil while nobody waits
+	owner   *incarnation  // the last to run; knows when the next is due
+}
+
+// A lease is one incarnation's right to the Ref. It is over when its context
+// is done, and is never given twice.
+type lease[T any] struct {
+	ctx   context.Context
+	value T
+}
+
+// Run adapts serve to a RunFunc. Calling ready publishes the value and then
+// marks the worker ready. The value is withdrawn, for good, when the
+// incarnation's context is done or serve has returned, whichever is first: an
+// incarnation that is stopping, or was abandoned, cannot be reached.
+func (r *Ref[T]) Run(serve func(ctx context.Context, ready func(T)) error) RunFunc {
+	return func(ctx context.Context, ready func()) error {
+		l, end := r.newLease(ctx)
+		defer end()
+		defer context.AfterFunc(ctx, end)()
+		return serve(ctx, func(v T) {
+			if r.publish(l, v) {
+				ready()
+			}
+		})
+	}
+}
+
+// Get returns the live value, waiting for one until ctx is done; then it
+// returns ctx's cause.
+func (r *Ref[T]) Get(ctx context.Context) (T, error) {
+	l, err := r.wait(ctx)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return l.value, nil
+}
+
+// Peek returns the live value, or false while there is none. It never waits.
+func (r *Ref[T]) Peek() (value T, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.live == nil {
+		return value, false
+	}
+	return r.live.value, true
+}
+
+// Do calls f with the live value, waiting for one until ctx is done. The
+// context that f gets ends with ctx, and with the incarnation: then its cause
+// is ErrReplaced. Do returns what f returns.
+func (r *Ref[T]) Do(ctx context.Context, f func(ctx context.Context, value T) error) error {
+	l, err := r.wait(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(l.ctx, func() { cancel(ErrReplaced) })()
+	return f(ctx, l.value)
+}
+
+// RetryAfter returns how long it takes until the next attempt to start the
+// worker is due, for the Retry-After of a 503. It is zero while there is a
+// value, and when no attempt is scheduled.
+func (r *Ref[T]) RetryAfter() time.Duration {
+	r.mu.Lock()
+	owner, live := r.owner, r.live != nil
+	r.mu.Unlock()
+	if live || owner == nil {
+		return 0
+	}
+	return owner.retryAfter()
+}
+
+// newLease returns a lease that is over with ctx, and the function that ends
+// it and takes its value back. A late end never touches a successor's value.
+func (r *Ref[T]) newLease(ctx context.Context) (l *lease[T], end func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	l = &lease[T]{ctx: ctx}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.owner = incarnationFrom(ctx)
+	return l, func() {
+		cancel(ErrReplaced)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.live == l {
+			r.live = nil
+		}
+	}
+}
+
+// publish makes v the live value unless l is over. The check and the store are
+// one step: a lease ends before its value is taken back, so whichever of
+// publish and end comes second sees the other.
+func (r *Ref[T]) publish(l *lease[T], v T) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l.ctx.Err() != nil {
+		return false
+	}
+	l.value = v
+	r.live = l
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+	return true
+}
+
+// wait returns the live lease, waiting for one until ctx is done.
+func (r *Ref[T]) wait(ctx context.Context) (*lease[T], error) {
+	for {
+		r.mu.Lock()
+		l := r.live
+		if l == nil && r.changed == nil {
+			r.changed = make(chan struct{})
+		}
+		changed := r.changed
+		r.mu.Unlock()
+		if l != nil {
+			return l, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package supervisor
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A runner drives one incarnation of a supervisor: it feeds the core with what
+// happens, and does what the core says. All steps are made by its loop, one at
+// a time; nothing in it waits for user code.
+type runner struct {
+	tree   *Supervisor
+	self   *incarnation
+	inbox  inbox
+	engine *engine
+	watch  watchdog
+
+	mu   sync.Mutex // guards core: the loop's steps, and those who read it
+	core *core
+
+	timer     *time.Timer
+	armed     time.Time    // when timer fires; zero if it is not set
+	groupNext atomic.Int64 // when a group that waits for a backoff is due, as unit.next
+	published Status
+	numbered  uint64 // the last number given for a name; guarded by mu
+	over      bool
+	result    error
+}
+
+func newRunner(self *incarnation) *runner {
+	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path())}
+	r.core = newCore(self.child.spec, self.path())
+	r.watch.stuck = &r.tree.stuck
+	r.timer = time.NewTimer(time.Hour)
+	r.timer.Stop()
+	before := self.child.unit.below.Load()
+	for ch := r.core.first; ch != nil; ch = ch.next {
+		r.inherit(ch, before)
+		ch.unit.slot = r.engine.add(ch.path)
+	}
+	return r
+}
+
+// inherit gives a child what its path had in the supervisor's last incarnation.
+func (r *runner) inherit(ch *child, before *runner) {
+	if before != nil {
+		before.mu.Lock()
+		if old := before.core.byName[ch.spec.Name]; old != nil {
+			ch.incarnation, ch.lastErr = old.incarnation, old.lastErr
+			ch.unit.below.Store(old.unit.below.Load())
+		}
+		before.mu.Unlock()
+	}
+	ch.ghosts = r.tree.ghosts.claim(ch, r)
+}
+
+// loop runs the supervisor until all its children have ended.
+func (r *runner) loop() error {
+	r.engine.serve()
+	r.post(input{kind: began})
+	told := r.self.ctx.Done()
+	for !r.over {
+		select {
+		case <-r.inbox.bell:
+		case <-r.timer.C:
+			r.armed = time.Time{}
+			r.step(input{kind: woke})
+		case <-told:
+			told = nil
+			r.step(input{kind: toldStop, err: context.Cause(r.self.ctx), until: r.self.deadline})
+		}
+		r.drain()
+	}
+	r.end()
+	return r.result
+}
+
+// post hands an input to the loop. It reports false if the loop has ended.
+func (r *runner) post(in input) bool {
+	r.watch.waiting()
+	return r.inbox.put(in)
+}
+
+// drain steps through the inputs that wait, and then shows what came of it.
+func (r *runner) drain() {
+	r.watch.busy()
+	for _, in := range r.inbox.take() {
+		if r.admit(&in) {
+			r.step(in)
+		}
+	}
+	r.watch.idle()
+	if s := r.core.health.status(r.core.spec.Quorum); s != r.published {
+		r.published = s
+		r.self.report(s)
+	}
+	r.tree.changed.ring()
+	r.arm()
+}
+
+// admit reports whether the input is about a living incarnation. What is told
+// by, or of, a dead one has no effect.
+func (r *runner) admit(in *input) bool {
+	if in.child == nil || in.kind == returned {
+		return true
+	}
+	current := in.number == in.child.incarnation
+	return current && (in.child.state.running() || in.child.state == Stopping)
+}
+
+func (r *runner) step(in input) {
+	now := time.Now()
+	r.mu.Lock()
+	actions := r.core.step(now, in)
+	r.mu.Unlock()
+	for i := range actions {
+		r.act(now, &actions[i])
+	}
+}
+
+func (r *runner) act(now time.Time, a *action) {
+	switch a.do {
+	case emit:
+		r.emit(now, a)
+	case start:
+		r.start(a.child)
+	case stop:
+		r.stop(a.child, a.err, a.until)
+	case abandon:
+		r.abandon(a.child)
+	case release:
+		r.release(a.child)
+	case announce:
+		r.announce()
+	case reply:
+		a.call.answer <- a.err
+	case finish:
+		r.over, r.result = true, a.err
+	}
+}
+
+// announce publishes the status first: who sees the supervisor ready must not
+// find it down.
+func (r *runner) announce() {
+	r.published = r.core.health.status(r.core.spec.Quorum)
+	r.self.report(r.published)
+	r.self.ready()
+}
+
+func (r *runner) start(ch *child) {
+	u := &ch.unit
+	if u.slot == nil || u.slot.spent {
+		u.slot = r.engine.add(ch.path)
+	}
+	u.inc = newIncarnation(r.tree, r, ch)
+	u.next.Store(0)
+	u.slot.next <- u.inc
+}
+
+func (r *runner) stop(ch *child, cause error, deadline time.Time) {
+	ch.unit.inc.deadline = deadline
+	ch.unit.inc.stop(cause)
+}
+
+func (r *runner) abandon(ch *child) {
+	inc := ch.unit.inc
+	if !inc.fate.CompareAndSwap(fateOpen, fateAbandoned) {
+		// It ended just now; that input will not be admitted any more.
+		r.post(input{kind: returned, child: ch})
+		return
+	}
+	ch.unit.slot = nil
+	r.engine.lost.Add(1)
+	r.tree.ghosts.add(ch, r)
+}
+
+// emit tells the observers, and notes when a start is due for who asks.
+func (r *runner) emit(now time.Time, a *action) {
+	path, number, isSupervisor := r.core.path, r.self.number, true
+	if ch := a.child; ch != nil {
+		path, number, isSupervisor = ch.path, ch.incarnation, ch.spec.isSupervisor()
+		if a.event == EventBackingOff {
+			r.schedule(ch, a.until)
+		}
+	}
+	var abandoned *incarnation
+	if a.event == EventAbandoned {
+		abandoned = a.child.unit.inc
+	}
+	e := Event{Time: now, Path: path, Supervisor: isSupervisor, Kind: a.event, Incarnation: number, Delay: a.delay, Err: a.err}
+	r.tree.feed.emit(e, abandoned)
+}
+
+func (r *runner) schedule(ch *child, due time.Time) {
+	ch.unit.next.Store(due.UnixNano())
+	if ch.wave != alone {
+		r.groupNext.Store(due.UnixNano())
+	}
+}
+
+func (r *runner) release(ch *child) {
+	ch.unit.next.Store(0)
+	if ch.unit.slot != nil {
+		ch.unit.slot.release()
+		ch.unit.slot = nil
+	}
+}
+
+// arm sets the timer for the core's next wake-up. A timer that fires early is
+// left alone: waking for nothing is rarer than moving it for every start.
+func (r *runner) arm() {
+	wake := r.core.wake()
+	if r.over || wake.IsZero() || !r.armed.IsZero() && !wake.Before(r.armed) {
+		return
+	}
+	r.armed = wake
+	r.timer.Reset(time.Until(wake))
+}
+
+// end runs after the last step. Nobody is left waiting for an answer.
+func (r *runner) end() {
+	r.timer.Stop()
+	for _, in := range r.inbox.close() {
+		if in.call != nil {
+			in.call.answer <- ErrNotRunning
+		}
+	}
+	r.watch.stop()
+	r.engine.close()
+}
