@@ -25,6 +25,7 @@ type core struct {
 	stops  *queue // running children that must stop, each once the one after it is gone
 	starts *queue // Pending children that start in order
 	due    *queue // children that wait for a time: to be ready, to have stopped, to start again
+	again  *queue // Strict: children whose failed start is tried again once all is quiet
 	budget budget
 
 	// Counts over the children, kept by tally.
@@ -78,13 +79,14 @@ const (
 
 // action is one thing to do.
 type action struct {
-	do    verb
-	child *child
-	err   error
-	until time.Time // stop: a supervisor's deadline; backoff: when it ends
-	event EventKind
-	delay time.Duration
-	call  *call
+	do     verb
+	child  *child
+	number uint64 // of the child's incarnation then
+	err    error
+	until  time.Time // stop: a supervisor's deadline; backoff: when it ends
+	event  EventKind
+	delay  time.Duration
+	call   *call
 }
 
 type verb uint8
@@ -104,7 +106,8 @@ func newCore(spec *Spec, path string) *core {
 	c := &core{spec: spec, path: path, random: rand.Float64}
 	c.budget.limit = spec.Intensity.withDefaults()
 	c.byName = make(map[string]*child, len(spec.Children))
-	c.stops, c.starts, c.due = newQueues()
+	c.stops, c.starts, c.again = newQueue(lastFirst), newQueue(firstFirst), newQueue(firstFirst)
+	c.due = newQueue(soonest)
 	for i := range spec.Children {
 		c.adopt(&spec.Children[i])
 	}
@@ -174,13 +177,16 @@ func (c *core) proceed() {
 	}
 }
 
-// move picks one move: what is overdue, then stops from the last child
+// move picks one move: what had to wait for quiet, what is overdue, then stops from the last child
 // backwards, then starts from the first forwards.
 func (c *core) move() bool {
 	overdue := c.due.peek()
+	quiet := c.moving == 0 && c.stops.empty()
 	switch {
-	case len(c.deferred) > 0 && c.moving == 0 && c.stops.empty():
+	case len(c.deferred) > 0 && quiet:
 		c.serveDeferred()
+	case !c.again.empty() && quiet:
+		c.retry(c.again.take())
 	case overdue != nil && !overdue.due.After(c.now):
 		c.overdue(c.due.take())
 	case !c.stops.empty() && (c.stopping == 0 || c.spec.Concurrent):
@@ -404,7 +410,12 @@ func (c *core) await(ch *child, d time.Duration) {
 	c.due.put(ch)
 }
 
-func (c *core) act(a action) { c.out = append(c.out, a) }
+func (c *core) act(a action) {
+	if a.child != nil {
+		a.number = a.child.incarnation
+	}
+	c.out = append(c.out, a)
+}
 
 func (c *core) emit(ch *child, kind EventKind, err error) {
 	c.act(action{do: emit, child: ch, event: kind, err: err})

@@ -10,6 +10,8 @@ type call struct {
 	name   string // of the child
 	spec   *Spec  // opAdd
 	answer chan error
+
+	children []Snapshot // opChildren: the answer
 }
 
 type operation uint8
@@ -21,6 +23,7 @@ const (
 	opRestart
 	opRemove
 	opDelete
+	opChildren
 )
 
 // wants is the goal that answers the call when the child reaches it.
@@ -52,6 +55,9 @@ func (c *core) serveDeferred() {
 func (c *core) serve(call *call) {
 	ch := c.byName[call.name]
 	switch {
+	case call.op == opChildren:
+		call.children = c.list()
+		c.answer(call, nil)
 	case call.op == opAdd && ch == nil:
 		c.addChild(call)
 	case call.op == opAdd:
@@ -145,6 +151,15 @@ func (c *core) stopForRestart(ch *child) {
 	} else {
 		c.doom(ch, ErrRestart)
 	}
+}
+
+// list returns the children as they are between two moves.
+func (c *core) list() []Snapshot {
+	var snaps []Snapshot
+	for ch := c.first; ch != nil; ch = ch.next {
+		snaps = append(snaps, ch.snapshot())
+	}
+	return snaps
 }
 
 func (c *core) deleteChild(ch *child, call *call) {

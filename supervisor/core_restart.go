@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -12,10 +13,7 @@ func (c *core) exited(ch *child, err error) {
 	ch.leave()
 	switch {
 	case told:
-		c.emit(ch, EventStopped, err)
-		if err != nil {
-			ch.lastErr = err
-		}
+		c.obeyed(ch, err)
 		c.halted(ch)
 	case ch.state == Starting && errors.Is(err, ErrIgnore):
 		c.emit(ch, EventIgnored, nil)
@@ -26,6 +24,18 @@ func (c *core) exited(ch *child, err error) {
 	default:
 		c.failed(ch, err)
 	}
+}
+
+// obeyed records how a child ended that was told to. One that says that its
+// context ended has nothing to report; what else it says is not lost.
+func (c *core) obeyed(ch *child, err error) {
+	if errors.Is(err, context.Canceled) || ch.cause != nil && errors.Is(err, ch.cause) {
+		err = nil
+	}
+	if err != nil {
+		ch.lastErr = err
+	}
+	c.emit(ch, EventStopped, err)
 }
 
 // halted decides what becomes of a child that was stopped, or abandoned.
@@ -86,7 +96,7 @@ func (c *core) failed(ch *child, err error) {
 func (c *core) normal(ch *child, err error) bool {
 	var gaveUp *IntensityError
 	switch {
-	case err == nil, err == errAutoShutdown, doNotRestart(err):
+	case err == nil, err == ErrAutoShutdown, doNotRestart(err):
 		return true
 	case c.spec.Strict && ch.spec.isSupervisor():
 		return errors.As(err, &gaveUp)
@@ -118,7 +128,8 @@ func (c *core) retryLater(ch *child, err error) {
 		c.stopped(c.starts.take(), ErrSibling)
 	}
 	ch.undecided = err
-	c.backOff(ch, 0, err)
+	c.become(ch, BackingOff)
+	c.again.put(ch)
 }
 
 // retry starts ch again once its backoff is over.
@@ -268,7 +279,7 @@ func (c *core) finished(ch *child, how error) {
 func (c *core) autoShutdown() {
 	switch any, all := AnySignificant, AllSignificant; {
 	case c.spec.AutoShutdown == any, c.spec.AutoShutdown == all && c.significant == 0:
-		c.close(ErrShutdown, errAutoShutdown)
+		c.close(ErrShutdown, ErrAutoShutdown)
 	}
 }
 

@@ -62,6 +62,21 @@ func (s *Supervisor) Delete(ctx context.Context, path string) error {
 	return s.ask(ctx, opDelete, path)
 }
 
+// Children returns the children of the supervisor at path, in start order,
+// between two of its moves: OTP's which_children. Unlike Snapshot it waits its
+// turn among the other calls, and holds the loop up for all of them.
+func (s *Supervisor) Children(ctx context.Context, path string) ([]Snapshot, error) {
+	r, err := s.runnerAt(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &call{op: opChildren}
+	if err := r.do(ctx, c); err != nil {
+		return nil, err
+	}
+	return c.children, nil
+}
+
 func (s *Supervisor) ask(ctx context.Context, op operation, path string) error {
 	if path == s.root.path {
 		return fmt.Errorf("%s: %w", path, ErrRoot)

@@ -47,11 +47,16 @@ var (
 	ErrNotSupervisor  = errors.New("supervisor: not a supervisor")
 	ErrNotRunning     = errors.New("supervisor: not running")
 	ErrRan            = errors.New("supervisor: a tree runs once")
+	ErrInvalid        = errors.New("supervisor: invalid spec")
 	ErrRoot           = errors.New("supervisor: not for the root; end Run's context instead")
 )
 
-// Why a tree gives up, besides IntensityError.
+// Why a supervisor ends, besides IntensityError.
 var (
+	// ErrAutoShutdown is how a supervisor ends by its AutoShutdown: normally.
+	// Run returns nil for it.
+	ErrAutoShutdown = errors.New("supervisor: auto shutdown")
+
 	// ErrAbandoned is wrapped by what Run returns when goroutines outlived
 	// their StopTimeout and still run.
 	ErrAbandoned = errors.New("supervisor: abandoned incarnations")
@@ -59,9 +64,8 @@ var (
 	// ErrTooManyAbandoned: more than Options.MaxAbandoned of them.
 	ErrTooManyAbandoned = errors.New("supervisor: too many abandoned incarnations")
 
-	errNeverReady   = errors.New("returned before it was ready")
-	errGoexit       = errors.New("called runtime.Goexit")
-	errAutoShutdown = errors.New("supervisor: auto shutdown")
+	errNeverReady = errors.New("returned before it was ready")
+	errGoexit     = errors.New("called runtime.Goexit")
 )
 
 // IntensityError is why a supervisor gave up: it had to restart children more

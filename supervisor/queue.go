@@ -9,13 +9,12 @@ type queue struct {
 	heap   []*child
 }
 
-// newQueues returns the three orders in which children wait.
-func newQueues() (stops, starts, due *queue) {
-	stops = &queue{before: func(a, b *child) bool { return a.rank > b.rank }}
-	starts = &queue{before: func(a, b *child) bool { return a.rank < b.rank }}
-	due = &queue{before: func(a, b *child) bool { return a.due.Before(b.due) }}
-	return stops, starts, due
-}
+func newQueue(before func(a, b *child) bool) *queue { return &queue{before: before} }
+
+// The orders in which children wait.
+func firstFirst(a, b *child) bool { return a.rank < b.rank }
+func lastFirst(a, b *child) bool  { return a.rank > b.rank }
+func soonest(a, b *child) bool    { return a.due.Before(b.due) }
 
 // put moves ch here from wherever it waited.
 func (q *queue) put(ch *child) {

@@ -180,7 +180,7 @@ func (r *runner) abandon(ch *child) {
 func (r *runner) emit(now time.Time, a *action) {
 	path, number, isSupervisor := r.core.path, r.self.number, true
 	if ch := a.child; ch != nil {
-		path, number, isSupervisor = ch.path, ch.incarnation, ch.spec.isSupervisor()
+		path, number, isSupervisor = ch.path, a.number, ch.spec.isSupervisor()
 		if a.event == EventBackingOff {
 			r.schedule(ch, a.until)
 		}

@@ -94,7 +94,7 @@ func (o Options) validate(spec Spec) error {
 	if !spec.isSupervisor() {
 		v.fault(spec.Name, "the root must be a supervisor; put it into the Children of one")
 	}
-	return errors.Join(v.faults...)
+	return v.result()
 }
 
 // Run runs the tree until ctx is done, and returns nil, or until its root
@@ -115,13 +115,16 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	released := s.stopWith(ctx, inc)
 	err := inc.run()
 	<-released
-	s.gaveUp.Store(err != nil && err != errAutoShutdown)
+	s.gaveUp.Store(err != nil && err != ErrAutoShutdown)
 	s.phase.Store(phaseEnded)
 	s.changed.ring()
-	err = s.verdict(err)
-	s.emit(EventExited, err)
+	if err == nil {
+		s.emit(EventStopped, nil)
+	} else {
+		s.emit(EventExited, err)
+	}
 	s.feed.stop(time.Second)
-	return err
+	return s.verdict(err)
 }
 
 // stopWith tells the root to stop once ctx is done and the drain delay over.
@@ -152,7 +155,7 @@ func (s *Supervisor) stopWith(ctx context.Context, inc *incarnation) <-chan stru
 
 // verdict is what Run returns when the root ended with err.
 func (s *Supervisor) verdict(err error) error {
-	if err == errAutoShutdown {
+	if err == ErrAutoShutdown {
 		err = nil
 	}
 	if paths := s.ghosts.paths(); len(paths) > 0 {

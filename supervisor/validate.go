@@ -9,22 +9,36 @@ import (
 )
 
 // Validate reports every fault in s at once, each with the path of its node
-// and what to do about it, joined by errors.Join; nil if there is none.
+// and what to do about it, a line each; nil if there is none. The error wraps
+// ErrInvalid.
 func (s Spec) Validate() error {
 	var v validator
 	v.node("", &s, nil)
-	return errors.Join(v.faults...)
+	return v.result()
 }
 
 // validateBelow is Validate for a child of the supervisor at path above.
 func (s Spec) validateBelow(above string, parent *Spec) error {
 	var v validator
 	v.node(above, &s, parent)
-	return errors.Join(v.faults...)
+	return v.result()
 }
 
 // validator collects faults.
 type validator struct{ faults []error }
+
+// result joins the faults to one error that wraps ErrInvalid.
+func (v *validator) result() error {
+	if len(v.faults) == 0 {
+		return nil
+	}
+	return &invalidError{errors.Join(v.faults...)}
+}
+
+// invalidError is ErrInvalid, worded as the faults alone.
+type invalidError struct{ error }
+
+func (e *invalidError) Unwrap() []error { return []error{ErrInvalid, e.error} }
 
 func (v *validator) fault(path, format string, args ...any) {
 	v.faults = append(v.faults, fmt.Errorf("%s: "+format, append([]any{path}, args...)...))
