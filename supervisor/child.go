@@ -28,6 +28,7 @@ type child struct {
 	reported    Status    // of a supervisor, by itself
 	ghosts      int       // abandoned incarnations that still run
 
+	ran       bool // in this incarnation of its supervisor
 	goal      goal
 	wave      wave
 	cause     error   // why it is told to stop
@@ -117,39 +118,4 @@ func (s *siblings) remove(ch *child) {
 	} else {
 		ch.next.prev = ch.prev
 	}
-}
-
-// ill are the children that are not Up, the latest first.
-type ill struct {
-	workers, supervisors *child
-	count                int
-}
-
-func (l *ill) list(ch *child) **child {
-	if ch.spec.isSupervisor() {
-		return &l.supervisors
-	}
-	return &l.workers
-}
-
-func (l *ill) add(ch *child) {
-	first := l.list(ch)
-	ch.prevIll, ch.nextIll = nil, *first
-	if *first != nil {
-		(*first).prevIll = ch
-	}
-	*first = ch
-	l.count++
-}
-
-func (l *ill) remove(ch *child) {
-	if ch.prevIll == nil {
-		*l.list(ch) = ch.nextIll
-	} else {
-		ch.prevIll.nextIll = ch.nextIll
-	}
-	if ch.nextIll != nil {
-		ch.nextIll.prevIll = ch.prevIll
-	}
-	l.count--
 }

@@ -28,15 +28,8 @@ type core struct {
 	again  *queue // Strict: children whose failed start is tried again once all is quiet
 	budget budget
 
-	// Counts over the children, kept by tally.
-	live        int // incarnations: Starting, Ready, Stopping
-	moving      int // Starting and Stopping
-	stopping    int // Stopping in order
-	gating      int // not yet ready in order: later starts wait
-	awaited     int // that this supervisor's readiness waits for
-	significant int // Significant ones that are not over
-	health      health
-	ill         ill
+	counts // over the children; kept by alter
+	ill    ill
 
 	ready    bool      // announced
 	closing  bool      // all stop, none starts
@@ -118,7 +111,7 @@ func newCore(spec *Spec, path string) *core {
 func (c *core) adopt(spec *Spec) *child {
 	ch := &child{spec: spec, path: join(c.path, spec.Name), since: c.now}
 	c.add(ch)
-	c.tally(ch, 1)
+	c.count(ch)
 	return ch
 }
 
@@ -226,7 +219,7 @@ func (c *core) start(ch *child) {
 		return
 	}
 	ch.incarnation++
-	ch.readyAt, ch.cause = time.Time{}, nil
+	ch.ran, ch.readyAt, ch.cause = true, time.Time{}, nil
 	c.become(ch, Starting)
 	if !ch.spec.isSupervisor() {
 		c.await(ch, ch.spec.startTimeout())
@@ -371,33 +364,19 @@ func (c *core) join(ch *child, w wave) {
 
 // alter changes what the counts depend on, and keeps them true.
 func (c *core) alter(ch *child, change func(*child)) {
-	c.tally(ch, -1)
+	c.discount(ch)
 	change(ch)
-	c.tally(ch, 1)
+	c.count(ch)
 }
 
-// tally adds ch to the counts by 1 or -1.
-func (c *core) tally(ch *child, by int) {
-	count := func(n *int, holds bool) {
-		if holds {
-			*n += by
-		}
-	}
-	inOrder := ch.wave != alone
-	starting, stopping := ch.state == Starting, ch.state == Stopping
-	count(&c.live, starting || stopping || ch.state == Ready)
-	count(&c.moving, starting || stopping)
-	count(&c.stopping, stopping && inOrder)
-	count(&c.gating, inOrder && (starting || ch.state == BackingOff || ch.state == Fenced))
-	count(&c.awaited, ch.awaited())
-	count(&c.significant, ch.spec.Significant && ch.state != Stopped && ch.state != Failed)
-	status := ch.status()
-	c.health.count(status, ch.spec.Optional, by)
-	if status != Up && by > 0 {
-		c.ill.add(ch)
-	} else if status != Up {
-		c.ill.remove(ch)
-	}
+func (c *core) count(ch *child) {
+	c.tally(ch, 1)
+	c.ill.add(ch)
+}
+
+func (c *core) discount(ch *child) {
+	c.tally(ch, -1)
+	c.ill.remove(ch)
 }
 
 // lastChance is how long a worker has to stop even when the deadline is past:

@@ -108,7 +108,7 @@ func (c *core) normal(ch *child, err error) bool {
 // that this was once too often.
 func (c *core) restart(ch *child, err error) {
 	unready := ch.readyAt.IsZero()
-	if c.counts(ch, err) && !c.allow(ch, err) {
+	if c.isCounted(ch, err) && !c.allow(ch, err) {
 		return
 	}
 	if unready {
@@ -125,7 +125,11 @@ func (c *core) restart(ch *child, err error) {
 // after it stopped, as in OTP.
 func (c *core) retryLater(ch *child, err error) {
 	for !c.starts.empty() {
-		c.stopped(c.starts.take(), ErrSibling)
+		if sib := c.starts.peek(); sib.temporary() {
+			c.forget(sib)
+		} else {
+			c.stopped(sib, ErrSibling)
+		}
 	}
 	ch.undecided = err
 	c.become(ch, BackingOff)
@@ -145,10 +149,10 @@ func (c *core) retry(ch *child) {
 	c.launch(ch)
 }
 
-// counts reports whether a restart after err counts against the intensity. A
+// isCounted reports whether a restart after err counts against the intensity. A
 // supervisor's failure and a panic always do; a worker that could not start,
 // and an outage outside, do not.
-func (c *core) counts(ch *child, err error) bool {
+func (c *core) isCounted(ch *child, err error) bool {
 	_, panicked := err.(*PanicError)
 	switch {
 	case c.spec.Strict, ch.spec.isSupervisor(), panicked:
@@ -200,24 +204,25 @@ func (c *core) mark(ch *child, cause error) {
 // takeDown makes a sibling part of a group restart. Whatever it was doing, it
 // will be started in its turn; temporary ones that ran are forgotten.
 func (c *core) takeDown(ch *child, cause error) {
-	temporary := ch.temporary() && ch.incarnation > 0
 	if ch.goal != up && (ch.state != Stopped || !c.spec.Strict) {
 		if ch.state == Stopping {
 			c.join(ch, groupMove)
 		}
 		return // an operator's intent outlives a sibling's crash
 	}
-	if temporary {
-		c.aim(ch, gone)
-	} else {
-		c.aim(ch, up)
-	}
 	ch.manual, ch.verdict, ch.undecided = nil, nil, nil
-	switch ch.state {
-	case Starting, Ready:
+	bystander := ch.temporary() && ch.ran
+	c.aim(ch, up)
+	if bystander {
+		c.aim(ch, gone)
+	}
+	switch {
+	case ch.state.running():
 		c.doom(ch, cause)
-	case Stopping:
+	case ch.state == Stopping:
 		c.join(ch, groupMove)
+	case bystander:
+		c.forget(ch)
 	default:
 		c.rise(ch)
 	}
@@ -299,7 +304,7 @@ func (c *core) forget(ch *child) {
 	if ch.state != Stopped {
 		c.stopped(ch, ErrRemoved)
 	}
-	c.tally(ch, -1)
+	c.discount(ch)
 	c.remove(ch)
 }
 

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 )
@@ -15,8 +16,22 @@ const batch = 1000
 // tree's size, but holds no loop up for more than 1,000 children.
 func (s *Supervisor) Snapshot() Snapshot {
 	snap := s.rootSnapshot()
-	snap.Children = childrenOf(s.root.spec, snap.Path, s.root.unit.below.Load())
+	snap.Children = childrenOf(s.root.unit.below.Load(), s.root.spec, snap.Path)
 	return snap
+}
+
+// All yields the node at path and everything below it, parents first, without
+// their Children. It reads on as it is asked, so that looking at a few nodes
+// costs little however large the tree is. Nothing is locked while yield runs.
+func (s *Supervisor) All(path string) iter.Seq[Snapshot] {
+	return func(yield func(Snapshot) bool) {
+		snap, err := s.Find(path)
+		if err != nil || !yield(snap) || !snap.Supervisor {
+			return
+		}
+		r, spec, _ := s.walk(snap.Path)
+		allBelow(r, spec, snap.Path, yield)
+	}
 }
 
 // Find returns the state of the node at path, without what is below it. The
@@ -60,24 +75,24 @@ func (s *Supervisor) Why(path string) string {
 		return ""
 	}
 	if snap.Supervisor && snap.State == Ready {
-		r, _, _ := s.walk(snap.Path)
-		a := ailing{limit: 1, worst: snap.Status}
-		a.walk(r)
-		if len(a.nodes) > 0 {
-			snap = a.nodes[0]
+		if nodes, _ := s.ailingBelow(snap.Path, snap.Status, 1); len(nodes) > 0 {
+			snap = nodes[0]
 		}
 	}
 	return snap.Why()
 }
 
-// Ailing returns nodes that are not Up and are themselves to blame, workers
-// and supervisors that do not run, at most limit of them, and how many nodes
-// are not Up in all, the root aside. What is Up costs nothing.
-func (s *Supervisor) Ailing(limit int) (nodes []Snapshot, total int) {
-	a := ailing{limit: limit, worst: Degraded}
-	if r := s.root.unit.below.Load(); r != nil {
-		a.walk(r)
-	}
+// Ailing returns nodes that are no better than worst and are themselves to
+// blame: workers, and supervisors that do not run, at most limit of them. total
+// is how many there are. What is Up costs nothing.
+func (s *Supervisor) Ailing(worst Status, limit int) (nodes []Snapshot, total int) {
+	return s.ailingBelow(s.root.path, worst, limit)
+}
+
+func (s *Supervisor) ailingBelow(path string, worst Status, limit int) (nodes []Snapshot, total int) {
+	a := ailing{limit: limit, worst: worst}
+	r, _, _ := s.walk(path) // nil if there is nothing to see
+	a.walk(r)
 	return a.nodes, a.total
 }
 
@@ -93,23 +108,32 @@ func (a *ailing) walk(r *runner) {
 	if r == nil {
 		return
 	}
+	for _, below := range a.visit(r) {
+		a.walk(below)
+	}
+}
+
+// visit notes the children of r and returns the supervisors to go on with.
+func (a *ailing) visit(r *runner) (below []*runner) {
 	r.mu.Lock()
-	a.total += r.core.ill.count
-	var below []*runner
+	defer r.mu.Unlock()
+	for s := Down; s <= a.worst && s < Up; s++ {
+		a.total += r.core.ill.count[s]
+	}
 	for ch := r.core.ill.workers; ch != nil && len(a.nodes) < a.limit; ch = ch.nextIll {
 		a.note(ch)
 	}
 	for ch := r.core.ill.supervisors; ch != nil; ch = ch.nextIll {
-		if ch.state == Ready {
+		switch {
+		case ch.status() > a.worst:
+		case ch.state == Ready:
+			a.total-- // not itself to blame
 			below = append(below, ch.unit.below.Load())
-		} else {
+		default:
 			a.note(ch)
 		}
 	}
-	r.mu.Unlock()
-	for _, r := range below {
-		a.walk(r)
-	}
+	return below
 }
 
 func (a *ailing) note(ch *child) {
@@ -172,7 +196,7 @@ func (s *Spec) child(name string) *Spec {
 // rootSnapshot makes up for the supervisor that the root does not have.
 func (s *Supervisor) rootSnapshot() Snapshot {
 	snap := planned(s.root.spec, s.root.path)
-	snap.Since, snap.Status = s.root.since, s.Status()
+	snap.Since, snap.Status, snap.LastErr = s.root.since, s.Status(), s.failure()
 	if r := s.root.unit.below.Load(); r != nil {
 		snap.Incarnation = 1
 		snap.budget(r)
@@ -183,7 +207,7 @@ func (s *Supervisor) rootSnapshot() Snapshot {
 
 func (s *Supervisor) rootState() State {
 	switch phase := s.phase.Load(); {
-	case phase == phaseEnded && s.gaveUp.Load():
+	case phase == phaseEnded && s.failure() != nil:
 		return Failed
 	case phase == phaseEnded:
 		return Stopped
@@ -198,7 +222,7 @@ func (s *Supervisor) rootState() State {
 // planned is the snapshot of a node that was never started.
 func planned(spec *Spec, path string) Snapshot {
 	return Snapshot{
-		Path: path, Supervisor: spec.isSupervisor(), Optional: spec.Optional, Strategy: spec.Strategy,
+		Path: path, Supervisor: spec.isSupervisor(), Optional: spec.Optional, Strategy: spec.Strategy, Quorum: spec.Quorum,
 		BudgetLeft: spec.Intensity.withDefaults().Restarts,
 	}
 }
@@ -223,34 +247,80 @@ func (s *Snapshot) budget(r *runner) {
 	s.Restarts, s.BudgetLeft = len(r.core.budget.within(now)), r.core.budget.left(now)
 }
 
-// childrenOf returns the children of the supervisor at path, nil for a worker.
-func childrenOf(spec *Spec, path string, r *runner) []Snapshot {
+// A seen is a child that was read, and what it takes to look below it.
+type seen struct {
+	Snapshot
+	spec  *Spec
+	below *runner
+}
+
+// allBelow yields what is below the supervisor at path; false if it was told
+// to stop.
+func allBelow(r *runner, spec *Spec, path string, yield func(Snapshot) bool) bool {
 	if r == nil {
-		return plannedChildren(spec, path)
+		return allPlanned(spec, path, yield)
 	}
-	var snaps []Snapshot
-	var below []*runner // of those of snaps that are supervisors
-	var specs []*Spec
 	var last *child
 	for more := true; more; {
-		last, more = r.read(last, func(ch *child, snap Snapshot) {
-			snaps, specs, below = append(snaps, snap), append(specs, ch.spec), append(below, ch.unit.below.Load())
-		})
-	}
-	for i := range snaps {
-		if snaps[i].Supervisor {
-			if below[i] != nil {
-				snaps[i].budget(below[i])
+		var children []seen
+		children, last, more = r.read(last)
+		for _, ch := range children {
+			if !yield(ch.withBudget()) || ch.Supervisor && !allBelow(ch.below, ch.spec, ch.Path, yield) {
+				return false
 			}
-			snaps[i].Children = childrenOf(specs[i], snaps[i].Path, below[i])
+		}
+	}
+	return true
+}
+
+func allPlanned(spec *Spec, path string, yield func(Snapshot) bool) bool {
+	for i := range spec.Children {
+		child := &spec.Children[i]
+		snap := planned(child, join(path, child.Name))
+		if !yield(snap) || !allPlanned(child, snap.Path, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// childrenOf returns the snapshots of what is below the supervisor at path.
+func childrenOf(r *runner, spec *Spec, path string) []Snapshot {
+	var snaps []Snapshot
+	if r == nil {
+		for i := range spec.Children {
+			child := &spec.Children[i]
+			snap := planned(child, join(path, child.Name))
+			snap.Children = childrenOf(nil, child, snap.Path)
+			snaps = append(snaps, snap)
+		}
+		return snaps
+	}
+	var last *child
+	for more := true; more; {
+		var children []seen
+		children, last, more = r.read(last)
+		for _, ch := range children {
+			snap := ch.withBudget()
+			if ch.Supervisor {
+				snap.Children = childrenOf(ch.below, ch.spec, ch.Path)
+			}
+			snaps = append(snaps, snap)
 		}
 	}
 	return snaps
 }
 
-// read visits the next batch of children after last, nil for the first, and
-// returns where it stopped and whether there are more.
-func (r *runner) read(last *child, visit func(*child, Snapshot)) (at *child, more bool) {
+func (ch *seen) withBudget() Snapshot {
+	if ch.below != nil {
+		ch.budget(ch.below)
+	}
+	return ch.Snapshot
+}
+
+// read returns the next batch of children after last, nil for the first, where
+// it stopped and whether there are more.
+func (r *runner) read(last *child) (children []seen, at *child, more bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ch := r.core.first
@@ -259,22 +329,12 @@ func (r *runner) read(last *child, visit func(*child, Snapshot)) (at *child, mor
 	}
 	for n := 0; ch != nil; ch = ch.next {
 		if n == batch {
-			return last, true
+			return children, last, true
 		}
 		if r.core.byName[ch.spec.Name] == ch {
-			visit(ch, ch.snapshot())
+			children = append(children, seen{ch.snapshot(), ch.spec, ch.unit.below.Load()})
 		}
 		last, n = ch, n+1
 	}
-	return last, false
-}
-
-func plannedChildren(spec *Spec, path string) []Snapshot {
-	var snaps []Snapshot
-	for i := range spec.Children {
-		snap := planned(&spec.Children[i], join(path, spec.Children[i].Name))
-		snap.Children = plannedChildren(&spec.Children[i], snap.Path)
-		snaps = append(snaps, snap)
-	}
-	return snaps
+	return children, last, false
 }

@@ -185,6 +185,9 @@ func (r *runner) emit(now time.Time, a *action) {
 			r.schedule(ch, a.until)
 		}
 	}
+	if a.event == EventGaveUp && r.self.runner == nil {
+		r.tree.gaveUp.Store(&a.err)
+	}
 	var abandoned *incarnation
 	if a.event == EventAbandoned {
 		abandoned = a.child.unit.inc

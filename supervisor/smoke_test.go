@@ -58,7 +58,7 @@ func TestSmoke(t *testing.T) {
 			synctest.Wait()
 			fmt.Println(sup.Snapshot())
 			fmt.Println(sup.Why(""))
-			fmt.Println(sup.Ailing(10))
+			fmt.Println(sup.Ailing(supervisor.Degraded, 10))
 			time.Sleep(10 * time.Second)
 			fmt.Println(sup.Restart(ctx, "shop/storage"))
 			fmt.Println(sup.Snapshot())

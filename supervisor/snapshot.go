@@ -28,10 +28,11 @@ type Snapshot struct {
 	Abandoned   int       // abandoned incarnations that still run
 
 	// Of a supervisor: the restarts counted against its Intensity, how many
-	// it allows, -1 for no limit, and its strategy.
+	// it still allows, -1 for no limit, and what its Spec says.
 	Restarts   int
 	BudgetLeft int
 	Strategy   Strategy
+	Quorum     int
 
 	Children []Snapshot // in start order
 }

@@ -17,39 +17,3 @@ const (
 
 // String returns "down", "degraded" or "up".
 func (s Status) String() string { return name(s, "down", "degraded", "up") }
-
-// health counts the children of one supervisor by what they do to its status,
-// so that no change needs a look at the siblings.
-type health struct {
-	up       int // children Up or Degraded
-	down     int // children Down that are not Optional
-	degraded int // children Degraded, and Optional ones Down
-}
-
-// count adds by (1 or -1) children of status s.
-func (h *health) count(s Status, optional bool, by int) {
-	switch {
-	case s == Up:
-		h.up += by
-	case s == Degraded:
-		h.up += by
-		h.degraded += by
-	case optional:
-		h.degraded += by
-	default:
-		h.down += by
-	}
-}
-
-// status of a supervisor with these children.
-func (h *health) status(quorum int) Status {
-	switch {
-	case quorum > 0 && h.up < quorum:
-		return Down
-	case quorum == 0 && h.down > 0:
-		return Down
-	case h.down > 0 || h.degraded > 0:
-		return Degraded
-	}
-	return Up
-}

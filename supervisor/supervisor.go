@@ -61,8 +61,8 @@ type Supervisor struct {
 	phase    atomic.Int32
 	started  atomic.Bool // was ready once
 	draining atomic.Bool
-	hopeless atomic.Bool // too many abandoned
-	gaveUp   atomic.Bool // Run returned an error
+	hopeless atomic.Bool           // too many abandoned
+	gaveUp   atomic.Pointer[error] // why the root did
 }
 
 // Phases of a tree.
@@ -115,7 +115,6 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	released := s.stopWith(ctx, inc)
 	err := inc.run()
 	<-released
-	s.gaveUp.Store(err != nil && err != ErrAutoShutdown)
 	s.phase.Store(phaseEnded)
 	s.changed.ring()
 	if err == nil {
@@ -207,14 +206,24 @@ func (s *Supervisor) Started() bool { return s.started.Load() }
 // Draining reports whether Run's context has ended.
 func (s *Supervisor) Draining() bool { return s.draining.Load() }
 
+// failure returns why the root gave up, nil if it did not.
+func (s *Supervisor) failure() error {
+	if err := s.gaveUp.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // Alive returns nil while the tree can heal itself, whatever is down in it,
-// and before Run; else why not: Run has returned, there are too many abandoned
+// and before Run; else why not: the root gave up, Run has returned, there are too many abandoned
 // incarnations, or a loop of the tree is stuck. It costs the same however
 // large the tree is.
 func (s *Supervisor) Alive() error {
 	switch {
 	case s.phase.Load() == phaseEnded:
 		return ErrNotRunning
+	case s.failure() != nil:
+		return fmt.Errorf("supervisor: the root gave up: %w", s.failure())
 	case s.hopeless.Load():
 		return ErrTooManyAbandoned
 	case s.stuck.Load() > 0:

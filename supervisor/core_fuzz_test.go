@@ -1,0 +1,527 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// FuzzCore drives the core of one supervisor with everything that can happen
+// to it, in any order, and checks after every step what must always hold. At
+// the end it lets everything heal, and then stops it: nothing may be stuck.
+func FuzzCore(f *testing.F) {
+	for seed := range 64 {
+		data := make([]byte, 200)
+		x := uint32(seed*2654435761 + 1)
+		for i := range data {
+			x = x*1664525 + 1013904223
+			data[i] = byte(x >> 24)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		w := newFuzzWorld(t, &fuzzBytes{data: data})
+		w.run()
+	})
+}
+
+type fuzzBytes struct{ data []byte }
+
+func (b *fuzzBytes) next() int {
+	if len(b.data) == 0 {
+		return 0
+	}
+	x := b.data[0]
+	b.data = b.data[1:]
+	return int(x)
+}
+
+func (b *fuzzBytes) below(n int) int { return b.next() % n }
+func (b *fuzzBytes) chance(n int) bool {
+	return b.next()%n == 0
+}
+
+// A fuzzWorld is what a runner would be to a core, with incarnations that do
+// what the fuzzer says.
+type fuzzWorld struct {
+	t     *testing.T
+	bytes *fuzzBytes
+	core  *core
+	now   time.Time
+
+	live     map[*child]*fuzzRun // the incarnation of each child
+	ghosts   []*fuzzRun
+	starts   map[*child]int // since it was adopted
+	everUp   map[*child]bool
+	loner    map[*child]bool // started by a call, and not ready since: it waits for nobody, nor anybody for it
+	calls    []*call
+	answered map[*call]int
+	ready    bool
+	closing  bool
+	finished bool
+	added    int
+	log      strings.Builder
+}
+
+// A fuzzRun is one incarnation.
+type fuzzRun struct {
+	child *child
+	told  bool
+	up    bool
+	loner bool
+}
+
+func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
+	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0),
+		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}}
+	spec := w.spec()
+	if err := spec.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	w.core = newCore(&spec, "root")
+	w.core.random = func() float64 { return 0.5 }
+	fmt.Fprintf(&w.log, "%v concurrent=%v strict=%v %v quorum=%d auto=%v\n", spec.Strategy, spec.Concurrent, spec.Strict, spec.Intensity, spec.Quorum, spec.AutoShutdown)
+	for i := range spec.Children {
+		c := &spec.Children[i]
+		fmt.Fprintf(&w.log, "  %s %v optional=%v exclusive=%v significant=%v sup=%v\n", c.Name, c.Restart, c.Optional, c.Exclusive, c.Significant, c.isSupervisor())
+	}
+	return w
+}
+
+func (w *fuzzWorld) spec() Spec {
+	b := w.bytes
+	s := Spec{Name: "root", Children: []Spec{}, Strategy: Strategy(b.below(3)), Strict: b.chance(3)}
+	s.Intensity = Intensity{Restarts: b.below(6) - 1, Within: time.Duration(1+b.below(60)) * time.Second}
+	s.Concurrent = s.Strategy == OneForOne && b.chance(3)
+	s.AutoShutdown = AutoShutdown(b.below(3))
+	if b.chance(2) {
+		s.Intensity = Unlimited
+	}
+	for i := range b.below(6) {
+		s.Children = append(s.Children, w.childSpec(fmt.Sprint("c", i), s.AutoShutdown))
+	}
+	if len(s.Children) > 0 && b.chance(4) {
+		s.Quorum = 1 + b.below(len(s.Children))
+	}
+	return s
+}
+
+func (w *fuzzWorld) childSpec(name string, auto AutoShutdown) Spec {
+	b := w.bytes
+	c := Spec{Name: name, Restart: Restart(b.below(3)), Optional: b.chance(4), Exclusive: b.chance(3)}
+	c.Significant = auto != Never && c.Restart != Permanent && b.chance(2)
+	if b.chance(3) {
+		c.Backoff = NoBackoff
+	}
+	if b.chance(5) {
+		c.Children = []Spec{}
+	} else {
+		c.Run = func(context.Context, func()) error { return nil }
+	}
+	return c
+}
+
+func (w *fuzzWorld) run() {
+	w.step(input{kind: began})
+	for len(w.bytes.data) > 0 && !w.finished {
+		w.act()
+	}
+	w.heal()
+	w.step(input{kind: toldStop, err: ErrShutdown})
+	w.obey()
+	if !w.finished {
+		w.fail("not finished though every incarnation ended")
+	}
+	for _, c := range w.calls {
+		if w.answered[c] != 1 {
+			w.fail("call %d of %s was answered %d times", c.op, c.name, w.answered[c])
+		}
+	}
+}
+
+// act lets one thing happen that may happen now.
+func (w *fuzzWorld) act() {
+	run := w.pick()
+	switch op := w.bytes.below(16); {
+	case op < 4 && run != nil:
+		w.becomeUp(run)
+	case op < 7 && run != nil:
+		w.end(run, w.exitError(run))
+	case op == 7 && run != nil:
+		w.report(run)
+	case op == 8 && len(w.ghosts) > 0:
+		w.ghostEnds()
+	case op < 11:
+		w.sleep()
+	case op < 15:
+		w.call()
+	case op == 15 && w.bytes.chance(8):
+		w.step(input{kind: toldStop, err: ErrShutdown, until: w.now.Add(time.Second)})
+	case op == 15 && w.bytes.chance(8):
+		w.step(input{kind: mustFail, err: ErrTooManyAbandoned})
+	}
+}
+
+// pick returns one of the living incarnations, in start order.
+func (w *fuzzWorld) pick() *fuzzRun {
+	n := w.bytes.next()
+	var runs []*fuzzRun
+	for ch := w.core.first; ch != nil; ch = ch.next {
+		if r := w.live[ch]; r != nil {
+			runs = append(runs, r)
+		}
+	}
+	if len(runs) == 0 {
+		return nil
+	}
+	return runs[n%len(runs)]
+}
+
+func (w *fuzzWorld) exitError(run *fuzzRun) error {
+	switch w.bytes.below(10) {
+	case 0:
+		return nil
+	case 1:
+		return newPanicError("boom")
+	case 2:
+		return fmt.Errorf("dial: %w", ErrUnavailable)
+	case 3:
+		return ErrIgnore
+	case 4:
+		if w.bytes.chance(4) {
+			return ErrEscalate
+		}
+	case 5:
+		if run.child.spec.isSupervisor() {
+			return &IntensityError{Path: run.child.path, Err: errors.New("deep")}
+		}
+	case 6:
+		if run.child.spec.isSupervisor() {
+			return ErrAutoShutdown
+		}
+	}
+	return errors.New("failed")
+}
+
+func (w *fuzzWorld) becomeUp(run *fuzzRun) {
+	run.up = true
+	w.tell(input{kind: becameUp, child: run.child})
+}
+
+// tell is what reaches the core from an incarnation: as a runner, it drops
+// what is told by a dead one.
+func (w *fuzzWorld) tell(in input) {
+	if in.child.state.running() || in.child.state == Stopping {
+		w.step(in)
+	}
+}
+
+func (w *fuzzWorld) end(run *fuzzRun, err error) {
+	delete(w.live, run.child)
+	w.tell(input{kind: exited, child: run.child, err: err})
+}
+
+func (w *fuzzWorld) report(run *fuzzRun) {
+	if run.child.spec.isSupervisor() {
+		w.tell(input{kind: reported, child: run.child, status: Status(w.bytes.below(3))})
+		return
+	}
+	var reason error
+	if w.bytes.chance(2) {
+		reason = errors.New("slow")
+	}
+	w.tell(input{kind: impaired, child: run.child, err: reason})
+}
+
+func (w *fuzzWorld) ghostEnds() {
+	i := w.bytes.below(len(w.ghosts))
+	ch := w.ghosts[i].child
+	w.ghosts = append(w.ghosts[:i], w.ghosts[i+1:]...)
+	w.step(input{kind: returned, child: ch})
+}
+
+func (w *fuzzWorld) sleep() {
+	w.now = w.now.Add(time.Duration(w.bytes.next()) * 20 * time.Millisecond)
+	if wake := w.core.wake(); !wake.IsZero() && w.bytes.chance(2) {
+		w.now = later(w.now, wake)
+	}
+	w.step(input{kind: woke})
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func (w *fuzzWorld) call() {
+	c := &call{op: operation(w.bytes.below(int(opChildren) + 1)), name: fmt.Sprint("c", w.bytes.below(6))}
+	if c.op == opAdd {
+		if w.bytes.chance(2) {
+			w.added++
+			c.name = fmt.Sprint("d", w.added)
+		}
+		spec := w.childSpec(c.name, w.core.spec.AutoShutdown)
+		c.spec = &spec
+	}
+	if w.finished {
+		return
+	}
+	w.calls = append(w.calls, c)
+	w.step(input{kind: asked, call: c})
+}
+
+// heal lets every incarnation be ready and time pass: nothing stays down that
+// nobody wants down.
+func (w *fuzzWorld) heal() {
+	for len(w.ghosts) > 0 && !w.finished {
+		w.ghostEnds()
+	}
+	for range 500 {
+		if w.finished || w.core.closing {
+			return
+		}
+		w.calm()
+		w.now = w.now.Add(time.Second)
+		w.step(input{kind: woke})
+	}
+	for ch := w.core.first; ch != nil; ch = ch.next {
+		// A Strict supervisor leaves later siblings stopped when the retry was
+		// cancelled, as OTP does.
+		if ch.state != Ready && ch.state != Stopped {
+			w.fail("%s stays %v", ch.path, ch.state)
+		}
+	}
+	if !w.ready {
+		w.fail("never ready")
+	}
+}
+
+// calm makes the starting ones ready and the told ones end.
+func (w *fuzzWorld) calm() {
+	for run := w.next((*fuzzRun).restless); run != nil; run = w.next((*fuzzRun).restless) {
+		if run.told {
+			w.end(run, nil)
+		} else {
+			w.becomeUp(run)
+		}
+	}
+}
+
+// obey makes the told ones end.
+func (w *fuzzWorld) obey() {
+	for run := w.next((*fuzzRun).isTold); run != nil; run = w.next((*fuzzRun).isTold) {
+		w.end(run, nil)
+	}
+}
+
+func (r *fuzzRun) isTold() bool   { return r.told }
+func (r *fuzzRun) restless() bool { return r.told || !r.up }
+
+func (w *fuzzWorld) next(which func(*fuzzRun) bool) *fuzzRun {
+	for ch := w.core.first; ch != nil; ch = ch.next {
+		if r := w.live[ch]; r != nil && which(r) {
+			return r
+		}
+	}
+	return nil
+}
+
+func (w *fuzzWorld) step(in input) {
+	if w.finished {
+		return
+	}
+	name := ""
+	if in.child != nil {
+		name = in.child.path
+	}
+	if in.call != nil {
+		name = fmt.Sprintf("op%d %s", in.call.op, in.call.name)
+	}
+	fmt.Fprintf(&w.log, "%v in%d %s %v\n", w.now.Sub(time.Unix(1e9, 0)), in.kind, name, in.err)
+	for _, a := range w.core.step(w.now, in) {
+		w.check(a)
+	}
+	w.recount()
+}
+
+// check does what a runner would, and checks that it may be done.
+func (w *fuzzWorld) check(a action) {
+	name := ""
+	if a.child != nil {
+		name = a.child.path
+	}
+	fmt.Fprintf(&w.log, "    %d %s %s %v\n", a.do, name, a.event, a.err)
+	if w.finished && a.do != reply {
+		w.fail("action after the end")
+	}
+	switch a.do {
+	case start:
+		w.checkStart(a.child)
+	case stop:
+		w.checkStop(a)
+	case abandon:
+		w.ghosts = append(w.ghosts, w.live[a.child])
+		delete(w.live, a.child)
+	case announce:
+		if w.ready {
+			w.fail("announced twice")
+		}
+		w.ready = true
+	case reply:
+		w.answered[a.call]++
+	case finish:
+		w.finished = true
+		if len(w.live) > 0 {
+			w.fail("finished with %d incarnations", len(w.live))
+		}
+	}
+}
+
+func (w *fuzzWorld) checkStart(ch *child) {
+	if w.live[ch] != nil {
+		w.fail("%s started while it runs", ch.path)
+	}
+	if n := w.ghostsOf(ch); n >= maxGhosts || n > 0 && ch.spec.Exclusive {
+		w.fail("%s started beside %d abandoned incarnations", ch.path, n)
+	}
+	if w.closing {
+		w.fail("%s started while closing", ch.path)
+	}
+	w.starts[ch]++
+	if ch.temporary() && w.starts[ch] > 1 && !byCall(ch) {
+		w.fail("%s is temporary and started twice", ch.path)
+	}
+	w.loner[ch] = w.loner[ch] || byCall(ch)
+	w.checkTurn(ch)
+	w.live[ch] = &fuzzRun{child: ch, loner: w.loner[ch]}
+}
+
+func (w *fuzzWorld) ghostsOf(ch *child) (n int) {
+	for _, g := range w.ghosts {
+		if g.child == ch {
+			n++
+		}
+	}
+	return n
+}
+
+// checkTurn: in a first start, and in a group restart, none starts before the
+// earlier ones are ready. Calls wait for nobody, nor does anybody for an
+// Optional child that was tried.
+func (w *fuzzWorld) checkTurn(ch *child) {
+	grouped := w.core.spec.Strategy != OneForOne
+	if w.core.spec.Concurrent || w.loner[ch] || w.starts[ch] > 1 && !grouped {
+		return
+	}
+	for e := w.core.first; e != ch; e = e.next {
+		inTurn := e.state == Ready || e.state == Stopped || e.state == Failed || e.goal != up || w.loner[e] || byCall(e) || e.spec.Optional && w.starts[e] > 0
+		firstDone := w.starts[ch] == 1 && !grouped && w.starts[e] > 0 && w.everUp[e]
+		if !inTurn && !firstDone {
+			w.fail("%s starts while %s is %v", ch.path, e.path, e.state)
+		}
+	}
+}
+
+// byCall reports whether somebody waits for ch to start.
+func byCall(ch *child) bool {
+	return slices.ContainsFunc(ch.waiting, func(c *call) bool { return c.wants() == up })
+}
+
+// checkStop: group stops and shutdown go from the last to the first.
+func (w *fuzzWorld) checkStop(a action) {
+	run := w.live[a.child]
+	if run == nil || run.told {
+		w.fail("%s is told to stop, though %v", a.child.path, run)
+		return
+	}
+	run.told = true
+	w.closing = w.closing || errors.Is(a.err, ErrShutdown)
+	if w.core.spec.Concurrent || !errors.Is(a.err, ErrShutdown) && !errors.Is(a.err, ErrSibling) {
+		return
+	}
+	for later := a.child.next; later != nil; later = later.next {
+		// What a call started meanwhile waited for nobody.
+		if w.live[later] != nil && !(w.live[later].loner && errors.Is(a.err, ErrSibling)) {
+			w.fail("%s is told to stop before %s has", a.child.path, later.path)
+		}
+	}
+}
+
+// recount compares the counts that the core keeps with what is there.
+func (w *fuzzWorld) recount() {
+	c := w.core
+	var want counts
+	var ills []string
+	for ch := c.first; ch != nil; ch = ch.next {
+		if ch.state == Ready {
+			w.everUp[ch], w.loner[ch] = true, false
+		}
+		want.tally(ch, 1)
+		if ch.status() != Up {
+			ills = append(ills, ch.path)
+		}
+		if live := ch.state.running() || ch.state == Stopping; live != (w.live[ch] != nil) {
+			w.fail("%s is %v, runs: %v", ch.path, ch.state, w.live[ch] != nil)
+		}
+		if waits := ch.state == BackingOff || ch.state == Starting && !ch.spec.isSupervisor(); waits && ch.queue == nil {
+			w.fail("%s is %v and waits for nothing", ch.path, ch.state)
+		}
+	}
+	if c.counts != want || c.ill.count[Down]+c.ill.count[Degraded] != len(ills) {
+		w.fail("counts are %+v and %v, want %+v and %d", c.counts, c.ill.count, want, len(ills))
+	}
+	if n := listed(c.ill.workers) + listed(c.ill.supervisors); n != len(ills) {
+		w.fail("%d ailing children are listed, want %d", n, len(ills))
+	}
+	if limit := c.budget.limit; !limit.unlimited() && len(c.budget.spent) > limit.Restarts+1 {
+		w.fail("%d restarts within the window, the limit is %d", len(c.budget.spent), limit.Restarts)
+	}
+	w.everyWorkerUpIfUp()
+}
+
+// everyWorkerUpIfUp is what Up means, told without counts.
+func (w *fuzzWorld) everyWorkerUpIfUp() {
+	c := w.core
+	if c.spec.Quorum > 0 || c.health.status(0) == Down {
+		return
+	}
+	for ch := c.first; ch != nil; ch = ch.next {
+		if !ch.spec.Optional && ch.state != Ready && !ch.over {
+			w.fail("the supervisor is %v with %s %v", c.health.status(0), ch.path, ch.state)
+		}
+	}
+}
+
+func listed(ch *child) (n int) {
+	for ; ch != nil; ch = ch.nextIll {
+		n++
+	}
+	return n
+}
+
+func (w *fuzzWorld) fail(format string, args ...any) {
+	w.t.Helper()
+	w.t.Fatalf(format+"\n%s", append(args, w.log.String())...)
+}
+
+// TestCoreUnderRandomHistories is FuzzCore on long random histories, which
+// come to states that a fuzzer takes long to find.
+func TestCoreUnderRandomHistories(t *testing.T) {
+	n := 20_000
+	if testing.Short() {
+		n = 1_000
+	}
+	random := rand.NewChaCha8([32]byte{1})
+	for range n {
+		data := make([]byte, 50+random.Uint64()%1000)
+		_, _ = random.Read(data) // never fails
+		newFuzzWorld(t, &fuzzBytes{data: data}).run()
+	}
+}
