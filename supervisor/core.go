@@ -19,7 +19,8 @@ import (
 type core struct {
 	spec   *Spec
 	path   string
-	random func() float64
+	random func() float64   // in [0, 1)
+	haunts func(*child) int // how many abandoned incarnations a new child finds at its path
 
 	siblings
 	stops  *queue // running children that must stop, each once the one after it is gone
@@ -95,8 +96,8 @@ const (
 	finish               // the supervisor has ended, with err
 )
 
-func newCore(spec *Spec, path string) *core {
-	c := &core{spec: spec, path: path, random: rand.Float64}
+func newCore(spec *Spec, path string, haunts func(*child) int) *core {
+	c := &core{spec: spec, path: path, random: rand.Float64, haunts: haunts}
 	c.budget.limit = spec.Intensity.withDefaults()
 	c.byName = make(map[string]*child, len(spec.Children))
 	c.stops, c.starts, c.again = newQueue(lastFirst), newQueue(firstFirst), newQueue(firstFirst)
@@ -110,6 +111,7 @@ func newCore(spec *Spec, path string) *core {
 // adopt appends a child that is not started.
 func (c *core) adopt(spec *Spec) *child {
 	ch := &child{spec: spec, path: join(c.path, spec.Name), since: c.now}
+	ch.ghosts = c.haunts(ch)
 	c.add(ch)
 	c.count(ch)
 	return ch
@@ -145,7 +147,7 @@ func (c *core) take(in input) {
 	case reported:
 		c.alter(in.child, func(ch *child) { ch.reported = in.status })
 	case returned:
-		c.returned(in.child)
+		c.returned(in.child, in.number)
 	case asked:
 		c.ask(in.call)
 	case toldStop:
@@ -293,9 +295,9 @@ func (c *core) abandon(ch *child) {
 	c.halted(ch)
 }
 
-func (c *core) returned(ch *child) {
+func (c *core) returned(ch *child, number uint64) {
 	ch.ghosts--
-	c.emit(ch, EventReturned, nil)
+	c.act(action{do: emit, child: ch, number: number, event: EventReturned})
 	if ch.state == Fenced && !ch.fenced() {
 		c.become(ch, Pending)
 		c.launch(ch)
@@ -390,7 +392,7 @@ func (c *core) await(ch *child, d time.Duration) {
 }
 
 func (c *core) act(a action) {
-	if a.child != nil {
+	if a.child != nil && a.number == 0 {
 		a.number = a.child.incarnation
 	}
 	c.out = append(c.out, a)

@@ -83,7 +83,7 @@ func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	w.core = newCore(&spec, "root")
+	w.core = newCore(&spec, "root", func(*child) int { return 0 })
 	w.core.random = func() float64 { return 0.5 }
 	fmt.Fprintf(&w.log, "%v concurrent=%v strict=%v %v quorum=%d auto=%v\n", spec.Strategy, spec.Concurrent, spec.Strict, spec.Intensity, spec.Quorum, spec.AutoShutdown)
 	for i := range spec.Children {

@@ -78,7 +78,7 @@ type IntensityError struct {
 
 // Error names the supervisor, its limit and the last failure.
 func (e *IntensityError) Error() string {
-	return fmt.Sprintf("%s: gave up after more than %d restarts in %v: %v", e.Path, e.Intensity.Restarts, e.Intensity.Within, e.Err)
+	return fmt.Sprintf("%s: more than %d restarts in %v: %v", e.Path, e.Intensity.Restarts, e.Intensity.Within, e.Err)
 }
 
 // Unwrap returns the last failure.
@@ -119,14 +119,17 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// Stack returns the stack of the panic, innermost frame first, without the
-// frames of the runtime and of this package. It is symbolised when asked for,
-// so that a restart after a panic stays cheap.
+// Stack returns the worker's stack at the panic, innermost frame first, without
+// the runtime's frames and those below the worker. It is symbolised when asked
+// for, so that a restart after a panic stays cheap.
 func (e *PanicError) Stack() string {
 	var b strings.Builder
 	frames := runtime.CallersFrames(e.stack)
 	for {
 		f, more := frames.Next()
+		if strings.HasSuffix(f.Function, "supervisor.(*incarnation).work") {
+			return b.String()
+		}
 		if !strings.HasPrefix(f.Function, "runtime.") && f.Function != "" {
 			fmt.Fprintf(&b, "%s\n\t%s:%d\n", f.Function, f.File, f.Line)
 		}

@@ -69,7 +69,7 @@ func (e Event) String() string {
 	}
 	if e.Err != nil {
 		b.WriteString(": ")
-		b.WriteString(oneLine(e.Err.Error()))
+		b.WriteString(oneLine(strings.TrimPrefix(e.Err.Error(), e.Path+": ")))
 	}
 	return b.String()
 }

@@ -3,14 +3,16 @@ package supervisor
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // ghosts are the abandoned incarnations of a tree that still run, by path.
 // They outlive their child and its supervisor's incarnation, so that a fence
 // holds whoever starts or adds the path again.
 type ghosts struct {
-	mu     sync.Mutex // guards all below
-	total  int
+	total atomic.Int64
+
+	mu     sync.Mutex // guards byPath
 	byPath map[string]*ghost
 }
 
@@ -35,13 +37,15 @@ func (g *ghosts) add(ch *child, owner *runner) {
 	}
 	at.count++
 	at.child, at.owner = ch, owner
-	g.total++
-	owner.tree.tooMany(g.total)
+	owner.tree.tooMany(int(g.total.Add(1)))
 }
 
 // claim returns how many still run at the path of a new child, whose owner is
-// told of each that ends from now on.
+// told of each that ends from now on. It takes no lock while there are none.
 func (g *ghosts) claim(ch *child, owner *runner) int {
+	if g.total.Load() == 0 {
+		return 0
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	at := g.byPath[ch.path]
@@ -53,24 +57,17 @@ func (g *ghosts) claim(ch *child, owner *runner) int {
 }
 
 // ended is called by an abandoned incarnation when it ends after all.
-func (g *ghosts) ended(path string) {
+func (g *ghosts) ended(path string, number uint64) {
 	g.mu.Lock()
 	at := g.byPath[path]
 	at.count--
 	if at.count == 0 {
 		delete(g.byPath, path)
 	}
-	g.total--
+	g.total.Add(-1)
 	ch, owner := at.child, at.owner
 	g.mu.Unlock()
-	owner.post(input{kind: returned, child: ch})
-}
-
-// count returns how many there are.
-func (g *ghosts) count() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.total
+	owner.post(input{kind: returned, child: ch, number: number})
 }
 
 // paths lists where they are, sorted.

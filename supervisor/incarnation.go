@@ -122,7 +122,7 @@ func (inc *incarnation) end(err error) bool {
 		inc.tell(input{kind: exited, err: err})
 		return true
 	}
-	inc.tree.ghosts.ended(inc.child.path)
+	inc.tree.ghosts.ended(inc.child.path, inc.number)
 	return false
 }
 

@@ -31,7 +31,7 @@ type runner struct {
 
 func newRunner(self *incarnation) *runner {
 	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path())}
-	r.core = newCore(self.child.spec, self.path())
+	r.core = newCore(self.child.spec, self.path(), func(ch *child) int { return r.tree.ghosts.claim(ch, r) })
 	r.watch.stuck = &r.tree.stuck
 	r.timer = time.NewTimer(time.Hour)
 	r.timer.Stop()
@@ -45,15 +45,15 @@ func newRunner(self *incarnation) *runner {
 
 // inherit gives a child what its path had in the supervisor's last incarnation.
 func (r *runner) inherit(ch *child, before *runner) {
-	if before != nil {
-		before.mu.Lock()
-		if old := before.core.byName[ch.spec.Name]; old != nil {
-			ch.incarnation, ch.lastErr = old.incarnation, old.lastErr
-			ch.unit.below.Store(old.unit.below.Load())
-		}
-		before.mu.Unlock()
+	if before == nil {
+		return
 	}
-	ch.ghosts = r.tree.ghosts.claim(ch, r)
+	before.mu.Lock()
+	defer before.mu.Unlock()
+	if old := before.core.byName[ch.spec.Name]; old != nil {
+		ch.incarnation, ch.lastErr = old.incarnation, old.lastErr
+		ch.unit.below.Store(old.unit.below.Load())
+	}
 }
 
 // loop runs the supervisor until all its children have ended.
@@ -168,7 +168,7 @@ func (r *runner) abandon(ch *child) {
 	inc := ch.unit.inc
 	if !inc.fate.CompareAndSwap(fateOpen, fateAbandoned) {
 		// It ended just now; that input will not be admitted any more.
-		r.post(input{kind: returned, child: ch})
+		r.post(input{kind: returned, child: ch, number: inc.number})
 		return
 	}
 	ch.unit.slot = nil
@@ -186,7 +186,8 @@ func (r *runner) emit(now time.Time, a *action) {
 		}
 	}
 	if a.event == EventGaveUp && r.self.runner == nil {
-		r.tree.gaveUp.Store(&a.err)
+		failure := a.err // a is reused
+		r.tree.gaveUp.Store(&failure)
 	}
 	var abandoned *incarnation
 	if a.event == EventAbandoned {

@@ -75,18 +75,17 @@ func (s Snapshot) Why() string {
 	if s.Status == Up {
 		return ""
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %v", s.Path, s.State)
-	switch err := s.reason(); {
-	case s.State == BackingOff:
-		fmt.Fprintf(&b, " (attempt %d, next in %v)", s.Attempt, roundUp(time.Until(s.NextStart)))
-		fallthrough
-	default:
-		if err != nil {
-			b.WriteString(": " + oneLine(err.Error()))
-		}
+	why := fmt.Sprintf("%s %v", s.Path, s.State)
+	switch s.State {
+	case BackingOff:
+		why += fmt.Sprintf(" (attempt %d, next in %v)", s.Attempt, roundUp(time.Until(s.NextStart)))
+	case Fenced:
+		return why + fmt.Sprintf(", %d abandoned incarnations still run", s.Abandoned)
 	}
-	return b.String()
+	if err := s.reason(); err != nil {
+		why += ": " + oneLine(err.Error())
+	}
+	return why
 }
 
 func (s Snapshot) reason() error {

@@ -12,6 +12,7 @@
 package suptest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -64,10 +65,16 @@ func StartContext(ctx context.Context, t *testing.T, spec supervisor.Spec, opts 
 	}
 	tree.Supervisor = sup
 	ctx, tree.cancel = context.WithCancel(ctx)
-	t.Cleanup(tree.cancel)
+	t.Cleanup(tree.cleanup)
 	go func() { tree.result <- sup.Run(ctx) }()
 	synctest.Wait()
 	return tree
+}
+
+// cleanup leaves time for what was abandoned to end, too.
+func (tree *Tree) cleanup() {
+	_ = tree.Shutdown() // the test has looked at it, or does not care
+	tree.Sleep(time.Hour)
 }
 
 func (tree *Tree) keep(e supervisor.Event) {
@@ -98,8 +105,8 @@ func (tree *Tree) Cancel() {
 	synctest.Wait()
 }
 
-// Stop ends Run's context and returns what Run returned.
-func (tree *Tree) Stop() error {
+// Shutdown ends Run's context and returns what Run returned.
+func (tree *Tree) Shutdown() error {
 	tree.cancel()
 	return tree.Wait()
 }
@@ -141,27 +148,18 @@ func (tree *Tree) Forget() {
 	tree.events = nil
 }
 
-// Trace returns the events as text, a line each: the time since Start, and the
-// event's own wording. Supervisors run concurrently: what different ones do at
-// one instant has no order but that of cause and effect, so the lines of an
-// instant are sorted by their supervisor's path, stably.
+// Trace returns the events as text, a line each, in the order of their
+// numbers: the time since Start, and the event's own wording. What different
+// supervisors do independently of each other at one instant has no order; a
+// test that compares traces should not let that happen.
 func (tree *Tree) Trace() string {
 	events := tree.Events()
-	slices.SortStableFunc(events, func(a, b supervisor.Event) int {
-		if c := a.Time.Compare(b.Time); c != 0 {
-			return c
-		}
-		return strings.Compare(parent(a.Path), parent(b.Path))
-	})
+	slices.SortFunc(events, func(a, b supervisor.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	var b strings.Builder
 	for _, e := range events {
 		fmt.Fprintf(&b, "%-8v %v\n", e.Time.Sub(tree.start), e)
 	}
 	return b.String()
-}
-
-func parent(path string) string {
-	return path[:max(0, strings.LastIndexByte(path, '/'))]
 }
 
 // RequireState fails the test unless the node at path is in state want.

@@ -25,7 +25,7 @@ func TestEveryEventIsOneLine(t *testing.T) {
 		tree.Settle()
 		db.Panic("boom")
 		tree.Settle()
-		tree.Stop()
+		tree.Shutdown()
 
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		if got, want := len(lines), len(tree.Events()); got != want {

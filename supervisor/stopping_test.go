@@ -1,0 +1,413 @@
+package supervisor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coppice-go/coppice/supervisor"
+	"github.com/coppice-go/coppice/supervisor/suptest"
+)
+
+func TestStopsInReverseOneAtATime(t *testing.T) { // S23
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForOne, nil)
+		for _, worker := range []*suptest.Worker{w.a, w.b, w.c} {
+			worker.StopsAfter(3*time.Second, nil)
+		}
+		w.Forget()
+		start := time.Now()
+		if err := w.Shutdown(); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d != 9*time.Second {
+			t.Errorf("it took %v, want 3s for each", d)
+		}
+		want := []string{"app/c", "app/b", "app/a"}
+		var got []string
+		for _, e := range w.Events() {
+			if e.Kind == supervisor.EventStopped && !e.Supervisor {
+				got = append(got, e.Path)
+			}
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("stopped %v, want %v", got, want)
+		}
+	})
+}
+
+func TestConcurrentStartsAndStopsAtOnce(t *testing.T) { // S23
+	synctest.Test(t, func(t *testing.T) {
+		spec := supervisor.Spec{Name: "pool", Concurrent: true}
+		for i := range 5 {
+			w := suptest.NewWorker().AlwaysStarts(suptest.Attempt{After: 2 * time.Second}).StopsAfter(3*time.Second, nil)
+			spec.Children = append(spec.Children, w.Spec(fmt.Sprint(i)))
+		}
+		tree := suptest.Start(t, spec, supervisor.Options{})
+		tree.Sleep(2 * time.Second)
+		tree.RequireState("pool", supervisor.Ready)
+		start := time.Now()
+		if err := tree.Shutdown(); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d != 3*time.Second {
+			t.Errorf("five stops at once took %v, want 3s", d)
+		}
+	})
+}
+
+// TestCauses: why each worker's context ended.
+func TestCauses(t *testing.T) { // S24
+	for name, c := range map[string]struct {
+		do   func(w trio)
+		want error
+	}{
+		"shutdown":  {func(w trio) { w.Cancel() }, supervisor.ErrShutdown},
+		"sibling":   {func(w trio) { w.a.Fail(errCrash) }, supervisor.ErrSibling},
+		"restart":   {func(w trio) { _ = w.Restart(context.Background(), "app/c") }, supervisor.ErrRestart},
+		"removed":   {func(w trio) { _ = w.Remove(context.Background(), "app/c") }, supervisor.ErrRemoved},
+		"stopped":   {func(w trio) { _ = w.Stop(context.Background(), "app/c") }, supervisor.ErrStopped},
+		"by itself": {func(w trio) { w.c.Fail(errCrash) }, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := startTrio(t, supervisor.RestForOne, nil)
+			ctx := w.c.Context()
+			c.do(w)
+			w.Sleep(time.Second)
+			if got := w.c.Causes(); len(got) == 0 || !errors.Is(got[0], c.want) {
+				t.Errorf("%s: the cause is %v, want %v", name, got, c.want)
+			}
+			if ctx.Err() == nil {
+				t.Errorf("%s: the context outlives its incarnation", name)
+			}
+		})
+	}
+}
+
+func TestWorkersBelowAreToldTheSupervisorsCause(t *testing.T) { // S24
+	synctest.Test(t, func(t *testing.T) {
+		first, deep := suptest.NewWorker(), suptest.NewWorker()
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Strategy: supervisor.RestForOne, Children: []supervisor.Spec{
+			first.Spec("first"), {Name: "sub", Children: []supervisor.Spec{deep.Spec("deep")}},
+		}}, supervisor.Options{})
+		first.Fail(errCrash)
+		tree.Sleep(time.Second)
+		if got := deep.Causes(); len(got) != 1 || !errors.Is(got[0], supervisor.ErrSibling) {
+			t.Errorf("the causes are %v, want ErrSibling", got)
+		}
+	})
+}
+
+func TestExitDuringAStopIsRecorded(t *testing.T) { // S25
+	synctest.Test(t, func(t *testing.T) {
+		errFlush := errors.New("flush: disk full")
+		w := startTrio(t, supervisor.RestForOne, nil)
+		w.b.StopsAfter(time.Second, errFlush)
+		w.c.StopsAfter(time.Second, context.Canceled) // says nothing
+		w.a.Fail(errCrash)
+		w.Sleep(10 * time.Second)
+		if got := mustFind(t, w.Tree, "app/b").LastErr; got != errFlush {
+			t.Errorf("the last error is %v, want %v", got, errFlush)
+		}
+		if got := mustFind(t, w.Tree, "app/c").LastErr; got != nil {
+			t.Errorf("a clean stop left the error %v", got)
+		}
+		if trace := w.Trace(); !strings.Contains(trace, "app/b#1 stopped: flush: disk full") {
+			t.Errorf("the trace is\n%s", trace)
+		}
+		if got := mustFind(t, w.Tree, "app").Restarts; got != 1 {
+			t.Errorf("%d restarts counted, want 1: it disturbs nothing", got)
+		}
+	})
+}
+
+func TestDrainDelayComesBeforeTheFirstStop(t *testing.T) { // S26
+	synctest.Test(t, func(t *testing.T) {
+		a := suptest.NewWorker()
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{a.Spec("a")}}, supervisor.Options{DrainDelay: 5 * time.Second})
+		if tree.Draining() {
+			t.Error("draining before its time")
+		}
+		tree.Cancel()
+		if !tree.Draining() || tree.Alive() != nil {
+			t.Errorf("at once: draining is %v, alive says %v", tree.Draining(), tree.Alive())
+		}
+		tree.Sleep(5*time.Second - time.Nanosecond)
+		tree.RequireState("app/a", supervisor.Ready)
+		tree.Sleep(time.Nanosecond)
+		if !tree.Ended() {
+			t.Error("it did not stop after the delay")
+		}
+	})
+}
+
+func TestChildrenHealWhileDraining(t *testing.T) { // S26
+	synctest.Test(t, func(t *testing.T) {
+		a := suptest.NewWorker()
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{a.Spec("a")}}, supervisor.Options{DrainDelay: 5 * time.Second})
+		tree.Cancel()
+		a.Fail(errCrash)
+		tree.Sleep(time.Second)
+		tree.RequireState("app/a", supervisor.Ready)
+	})
+}
+
+func TestGracePeriodCapsEveryStop(t *testing.T) { // S26
+	synctest.Test(t, func(t *testing.T) {
+		a, b, c := suptest.NewWorker(), suptest.NewWorker(), suptest.NewWorker()
+		b.StopsAfter(time.Minute, nil)
+		c.StopsAfter(6*time.Second, nil)
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{
+			a.Spec("a"), {Name: "sub", Children: []supervisor.Spec{b.Spec("b")}}, c.Spec("c"),
+		}}, supervisor.Options{GracePeriod: 10 * time.Second, DrainDelay: time.Second})
+		start := time.Now()
+		err := tree.Shutdown()
+		if d := time.Since(start); d != 10*time.Second {
+			t.Errorf("it took %v, want the grace period", d)
+		}
+		if !errors.Is(err, supervisor.ErrAbandoned) || !strings.HasSuffix(err.Error(), "still run: app/sub/b") {
+			t.Errorf("Run returned %v, want it to name app/sub/b", err)
+		}
+		if got := a.Causes(); len(got) != 1 {
+			t.Error("a, which comes last, was not stopped in the end")
+		}
+	})
+}
+
+func TestSupervisorsStopTimeoutCapsWhatIsBelow(t *testing.T) { // S23
+	synctest.Test(t, func(t *testing.T) {
+		b := suptest.NewWorker().StopsAfter(time.Minute, nil)
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{
+			{Name: "sub", StopTimeout: 2 * time.Second, Children: []supervisor.Spec{b.Spec("b")}},
+		}}, supervisor.Options{})
+		start := time.Now()
+		_ = tree.Shutdown()
+		if d := time.Since(start); d != 2*time.Second {
+			t.Errorf("it took %v, want 2s", d)
+		}
+	})
+}
+
+func TestStopBudgetNamesTheWorstPath(t *testing.T) { // S26
+	w := suptest.NewWorker()
+	worker := func(name string, stop time.Duration) supervisor.Spec {
+		return supervisor.Spec{Name: name, Run: w.Run, StopTimeout: stop}
+	}
+	spec := supervisor.Spec{Name: "app", Children: []supervisor.Spec{
+		worker("a", 0),
+		{Name: "pool", Concurrent: true, Children: []supervisor.Spec{worker("1", 20*time.Second), worker("2", 25*time.Second)}},
+		{Name: "capped", StopTimeout: time.Second, Children: []supervisor.Spec{worker("x", time.Hour)}},
+	}}
+	budget, worst := spec.StopBudget()
+	if budget != 36*time.Second || worst != "app/pool/2" {
+		t.Errorf("StopBudget is %v by %s, want 36s by app/pool/2", budget, worst)
+	}
+}
+
+func TestAbandonedIsReplacedThenFenced(t *testing.T) { // S27
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForOne, nil)
+		w.a.StopsAfter(time.Hour, nil)
+		for want := 1; want <= 2; want++ {
+			go func() { _ = w.Restart(t.Context(), "app/a") }()
+			w.Sleep(10 * time.Second)
+			if got := mustFind(t, w.Tree, "app/a").Abandoned; got != want {
+				t.Fatalf("%d abandoned, want %d", got, want)
+			}
+		}
+		w.RequireState("app/a", supervisor.Fenced) // the second time: it would hang again
+		w.RequireStatus("app", supervisor.Down)
+		if got, want := w.Why("app"), "app/a fenced, 2 abandoned incarnations still run"; got != want {
+			t.Errorf("Why says %q, want %q", got, want)
+		}
+		w.Sleep(time.Hour)
+		w.RequireState("app/a", supervisor.Ready)
+		if got := mustFind(t, w.Tree, "app/a").Abandoned; got != 0 {
+			t.Errorf("%d abandoned after all ended", got)
+		}
+	})
+}
+
+func TestFenceOutlivesTheSupervisorAndTheChild(t *testing.T) { // S27
+	synctest.Test(t, func(t *testing.T) {
+		db := suptest.NewWorker().StopsAfter(time.Hour, nil)
+		spec := db.Spec("db")
+		spec.Exclusive = true
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{
+			{Name: "sub", Children: []supervisor.Spec{spec}},
+		}}, supervisor.Options{})
+		go func() { _ = tree.Restart(t.Context(), "app/sub") }() // it waits for db
+		tree.Sleep(10 * time.Second)
+		tree.RequireState("app/sub/db", supervisor.Fenced)
+		if err := tree.Remove(t.Context(), "app/sub/db"); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = tree.Add(t.Context(), "app/sub", spec) }()
+		tree.Sleep(time.Second)
+		tree.RequireState("app/sub/db", supervisor.Fenced)
+		if got := db.Started(); got != 1 {
+			t.Fatalf("started %d times while the first still ran", got)
+		}
+		tree.Sleep(time.Hour)
+		tree.RequireState("app/sub/db", supervisor.Ready)
+	})
+}
+
+func TestTooManyAbandonedGiveTheTreeUp(t *testing.T) { // S27
+	synctest.Test(t, func(t *testing.T) {
+		var workers []*suptest.Worker
+		spec := supervisor.Spec{Name: "app", Concurrent: true}
+		for i := range 3 {
+			w := suptest.NewWorker().StopsAfter(time.Hour, nil)
+			workers = append(workers, w)
+			spec.Children = append(spec.Children, w.Spec(fmt.Sprint(i)))
+		}
+		tree := suptest.Start(t, spec, supervisor.Options{MaxAbandoned: 1})
+		for i := range 2 {
+			if tree.Alive() != nil {
+				t.Fatalf("not alive with %d abandoned", i)
+			}
+			_ = tree.Stop(t.Context(), fmt.Sprint("app/", i))
+		}
+		synctest.Wait()
+		if err := tree.Alive(); !errors.Is(err, supervisor.ErrTooManyAbandoned) {
+			t.Errorf("Alive says %v", err)
+		}
+		err := tree.Wait()
+		if !errors.Is(err, supervisor.ErrTooManyAbandoned) || !errors.Is(err, supervisor.ErrAbandoned) {
+			t.Errorf("Run returned %v", err)
+		}
+		if len(workers[2].Causes()) != 0 {
+			t.Error("the third, which hangs as well, ended already")
+		}
+	})
+}
+
+func TestAbandonedDuringShutdownAreLeft(t *testing.T) { // S27, S28
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForOne, nil)
+		w.a.StopsAfter(time.Minute, nil)
+		err := w.Shutdown()
+		if want := "supervisor: abandoned incarnations still run: app/a"; err == nil || err.Error() != want {
+			t.Errorf("Run returned %v, want %s", err, want)
+		}
+	})
+}
+
+// TestStackOfTheAbandoned runs outside a bubble: it looks at real goroutines.
+func TestStackOfTheAbandoned(t *testing.T) { // S27
+	stacks := make(chan string, 1)
+	release := make(chan struct{})
+	spec := supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "stuck", StopTimeout: time.Millisecond,
+		Run: func(ctx context.Context, ready func()) error {
+			ready()
+			hangHere(release)
+			return nil
+		}}}}
+	sup, err := supervisor.New(spec, supervisor.Options{Observer: func(e supervisor.Event) {
+		if e.Kind == supervisor.EventAbandoned {
+			stacks <- e.Stack
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- sup.Run(ctx) }()
+	if err := sup.WaitReady(t.Context(), "app/stuck"); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if stack := <-stacks; !strings.Contains(stack, "supervisor_test.hangHere") {
+		t.Errorf("the stack is %q", stack)
+	}
+	if err := <-ended; !errors.Is(err, supervisor.ErrAbandoned) {
+		t.Errorf("Run returned %v", err)
+	}
+	close(release)
+}
+
+//go:noinline
+func hangHere(release chan struct{}) { <-release }
+
+func TestNothingLeaks(t *testing.T) { // S28
+	before := runtime.NumGoroutine()
+	synctest.Test(t, func(t *testing.T) {
+		for range 20 {
+			w := startTrio(t, supervisor.OneForAll, nil)
+			w.a.Do(func() error { runtime.Goexit(); return nil })
+			w.Sleep(time.Second)
+			w.b.Panic("boom")
+			_ = w.Shutdown() // in the middle of a group restart
+		}
+	}) // a bubble that leaks a goroutine fails by itself
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines, %d before", after, before)
+	}
+}
+
+// TestStopIsHonouredInEveryState: a stop request ends the node whatever it is
+// doing, and it stays down.
+func TestStopIsHonouredInEveryState(t *testing.T) { // S29
+	for _, c := range []struct {
+		state supervisor.State
+		bring func(w trio) // b into it
+	}{
+		{supervisor.Ready, func(w trio) {}},
+		{supervisor.Starting, func(w trio) { w.b.Starts(suptest.Attempt{Hang: true}); w.b.Fail(errCrash); w.Sleep(time.Second) }},
+		{supervisor.BackingOff, func(w trio) { w.b.Fail(errCrash) }},
+		{supervisor.Stopping, func(w trio) { w.b.StopsAfter(time.Second, nil); w.a.Fail(errCrash) }},
+		{supervisor.Pending, func(w trio) { w.a.Starts(suptest.Attempt{Hang: true}); w.a.Fail(errCrash); w.Sleep(time.Second) }},
+		{supervisor.Fenced, func(w trio) {
+			w.b.StopsAfter(time.Hour, nil)
+			w.a.Fail(errCrash)
+			w.Sleep(20 * time.Second)
+		}},
+		{supervisor.Stopped, func(w trio) { _ = w.Stop(context.Background(), "app/b") }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := startTrio(t, supervisor.RestForOne, func(app *supervisor.Spec) { app.Children[1].Exclusive = true })
+			c.bring(w)
+			w.RequireState("app/b", c.state)
+			if err := w.Stop(t.Context(), "app/b"); err != nil {
+				t.Errorf("Stop while %v returned %v", c.state, err)
+			}
+			w.RequireState("app/b", supervisor.Stopped)
+			w.Sleep(10 * time.Minute)
+			w.RequireState("app/b", supervisor.Stopped)
+			w.RequireState("app/c", supervisor.Ready) // who came after goes on
+		})
+	}
+}
+
+// TestShutdownIsHonouredInEveryState: so does the end of the tree.
+func TestShutdownIsHonouredInEveryState(t *testing.T) { // S29
+	for name, bring := range map[string]func(w trio){
+		"starting":      func(w trio) { w.b.Starts(suptest.Attempt{Hang: true}); w.b.Fail(errCrash); w.Sleep(time.Second) },
+		"backing off":   func(w trio) { w.b.Fail(errCrash) },
+		"group restart": func(w trio) { w.c.StopsAfter(time.Second, nil); w.a.Fail(errCrash) },
+		"stopping": func(w trio) {
+			w.b.StopsAfter(time.Second, nil)
+			go func() { _ = w.Stop(context.Background(), "app/b") }()
+		},
+		"stopped": func(w trio) { _ = w.Stop(context.Background(), "app/b") },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := startTrio(t, supervisor.RestForOne, nil)
+			bring(w)
+			start := time.Now()
+			if err := w.Shutdown(); err != nil {
+				t.Errorf("%s: Run returned %v", name, err)
+			}
+			if d := time.Since(start); d > time.Second {
+				t.Errorf("%s: the shutdown took %v", name, d)
+			}
+		})
+	}
+}
