@@ -477,7 +477,7 @@ func (w *fuzzWorld) recount() {
 	if c.counts != want || c.ill.count[Down]+c.ill.count[Degraded] != len(ills) {
 		w.fail("counts are %+v and %v, want %+v and %d", c.counts, c.ill.count, want, len(ills))
 	}
-	if n := listed(c.ill.workers) + listed(c.ill.supervisors); n != len(ills) {
+	if n := listed(c.ill.workers) + listed(c.ill.supervisors) + listed(c.ill.pending); n != len(ills) {
 		w.fail("%d ailing children are listed, want %d", n, len(ills))
 	}
 	if limit := c.budget.limit; !limit.unlimited() && len(c.budget.spent) > limit.Restarts+1 {

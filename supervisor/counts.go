@@ -68,14 +68,18 @@ func (h *health) status(quorum int) Status {
 	return Up
 }
 
-// ill are the children that are not Up, the latest first.
+// ill are the children that are not Up, the latest first: those that only wait
+// for others apart, for they are not to blame.
 type ill struct {
-	workers, supervisors *child
-	count                [Up]int // by status
+	workers, supervisors, pending *child
+	count                         [Up]int // by status
 }
 
 func (l *ill) list(ch *child) **child {
-	if ch.spec.isSupervisor() {
+	switch {
+	case ch.state == Pending:
+		return &l.pending
+	case ch.spec.isSupervisor():
 		return &l.supervisors
 	}
 	return &l.workers

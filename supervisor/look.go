@@ -74,7 +74,7 @@ func (s *Supervisor) Why(path string) string {
 	if err != nil || snap.Status == Up {
 		return ""
 	}
-	if snap.Supervisor && snap.State == Ready {
+	if snap.Supervisor && snap.State.running() {
 		if nodes, _ := s.ailingBelow(snap.Path, snap.Status, 1); len(nodes) > 0 {
 			snap = nodes[0]
 		}
@@ -83,8 +83,9 @@ func (s *Supervisor) Why(path string) string {
 }
 
 // Ailing returns nodes that are no better than worst and are themselves to
-// blame: workers, and supervisors that do not run, at most limit of them. total
-// is how many there are. What is Up costs nothing.
+// blame, at most limit of them: workers, and supervisors that do not run. Those
+// that only wait for others come last. total is how many there are. What is Up
+// costs nothing.
 func (s *Supervisor) Ailing(worst Status, limit int) (nodes []Snapshot, total int) {
 	return s.ailingBelow(s.root.path, worst, limit)
 }
@@ -93,15 +94,19 @@ func (s *Supervisor) ailingBelow(path string, worst Status, limit int) (nodes []
 	a := ailing{limit: limit, worst: worst}
 	r, _, _ := s.walk(path) // nil if there is nothing to see
 	a.walk(r)
+	for _, r := range a.waiting {
+		a.pending(r)
+	}
 	return a.nodes, a.total
 }
 
 // ailing collects nodes that are no better than worst.
 type ailing struct {
-	limit int
-	worst Status
-	nodes []Snapshot
-	total int
+	limit   int
+	worst   Status
+	nodes   []Snapshot
+	total   int
+	waiting []*runner // have Pending children that were not noted yet
 }
 
 func (a *ailing) walk(r *runner) {
@@ -120,23 +125,34 @@ func (a *ailing) visit(r *runner) (below []*runner) {
 	for s := Down; s <= a.worst && s < Up; s++ {
 		a.total += r.core.ill.count[s]
 	}
-	for ch := r.core.ill.workers; ch != nil && len(a.nodes) < a.limit; ch = ch.nextIll {
-		a.note(ch)
+	if r.core.ill.pending != nil {
+		a.waiting = append(a.waiting, r)
 	}
+	a.note(r.core.ill.workers)
 	for ch := r.core.ill.supervisors; ch != nil; ch = ch.nextIll {
-		switch {
-		case ch.status() > a.worst:
-		case ch.state == Ready:
+		if ch.state.running() && ch.status() <= a.worst {
 			a.total-- // not itself to blame
 			below = append(below, ch.unit.below.Load())
-		default:
-			a.note(ch)
+		} else {
+			a.noteOne(ch)
 		}
 	}
 	return below
 }
 
+func (a *ailing) pending(r *runner) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a.note(r.core.ill.pending)
+}
+
 func (a *ailing) note(ch *child) {
+	for ; ch != nil && len(a.nodes) < a.limit; ch = ch.nextIll {
+		a.noteOne(ch)
+	}
+}
+
+func (a *ailing) noteOne(ch *child) {
 	if len(a.nodes) < a.limit && ch.status() <= a.worst {
 		a.nodes = append(a.nodes, ch.snapshot())
 	}

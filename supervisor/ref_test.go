@@ -1,0 +1,234 @@
+package supervisor_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coppice-go/coppice/supervisor"
+	"github.com/coppice-go/coppice/supervisor/suptest"
+)
+
+// A conn is an incarnation's value that knows whether it is still good.
+type conn struct{ closed atomic.Bool }
+
+func serveConn(ctx context.Context, ready func(*conn)) error {
+	c := &conn{}
+	defer c.closed.Store(true)
+	ready(c)
+	<-ctx.Done()
+	return nil
+}
+
+func TestRefFollowsTheLiveIncarnation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ref supervisor.Ref[*conn]
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "db", Run: ref.Run(serveConn)}}}, supervisor.Options{})
+		first, ok := ref.Peek()
+		if !ok {
+			t.Fatal("no value though it is ready")
+		}
+		if err := tree.Restart(t.Context(), "app/db"); err != nil {
+			t.Fatal(err)
+		}
+		second, err := ref.Get(t.Context())
+		if err != nil || second == first || second.closed.Load() {
+			t.Errorf("Get returned %p (%v), the first was %p", second, err, first)
+		}
+		if err := tree.Stop(t.Context(), "app/db"); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := ref.Peek(); ok {
+			t.Error("the value of a stopped worker can be had")
+		}
+	})
+}
+
+func TestRefGetWaitsForAValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ref supervisor.Ref[int]
+		run := ref.Run(func(ctx context.Context, ready func(int)) error {
+			time.Sleep(3 * time.Second)
+			ready(7)
+			<-ctx.Done()
+			return nil
+		})
+		_ = suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "db", Run: run}}}, supervisor.Options{})
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errCrash)
+		defer cancel()
+		if _, err := ref.Get(ctx); err != errCrash {
+			t.Errorf("Get in vain returned %v, want the context's cause", err)
+		}
+		start := time.Now()
+		if v, err := ref.Get(t.Context()); v != 7 || err != nil || time.Since(start) != 2*time.Second {
+			t.Errorf("Get returned %d, %v after %v", v, err, time.Since(start))
+		}
+	})
+}
+
+func TestRefDoEndsWithTheIncarnation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ref supervisor.Ref[*conn]
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "db", Run: ref.Run(serveConn)}}}, supervisor.Options{})
+		time.AfterFunc(time.Second, func() { _ = tree.Restart(context.Background(), "app/db") })
+		err := ref.Do(t.Context(), func(ctx context.Context, c *conn) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		if err != supervisor.ErrReplaced {
+			t.Errorf("the cause is %v, want ErrReplaced", err)
+		}
+		if err := ref.Do(t.Context(), func(context.Context, *conn) error { return errCrash }); err != errCrash {
+			t.Errorf("Do returned %v, want what f returned", err)
+		}
+	})
+}
+
+// TestRefOfAnAbandonedIncarnationIsWithdrawn: its value is gone when it is
+// told to stop, and it cannot publish one later.
+func TestRefOfAnAbandonedIncarnationIsWithdrawn(t *testing.T) { // S27
+	synctest.Test(t, func(t *testing.T) {
+		var ref supervisor.Ref[int]
+		n := 0
+		run := ref.Run(func(ctx context.Context, ready func(int)) error {
+			n++
+			mine := n
+			ready(mine)
+			<-ctx.Done()
+			if mine == 1 {
+				time.Sleep(time.Minute) // abandoned after ten seconds
+				ready(mine)
+			}
+			return nil
+		})
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "db", Run: run}}}, supervisor.Options{})
+		go func() { _ = tree.Restart(t.Context(), "app/db") }()
+		synctest.Wait()
+		if v, ok := ref.Peek(); ok {
+			t.Errorf("while it is told to stop, %d can be had", v)
+		}
+		tree.Sleep(10 * time.Second)
+		for range 3 {
+			if v, ok := ref.Peek(); v != 2 || !ok {
+				t.Errorf("the value is %d (%v), want the second incarnation's", v, ok)
+			}
+			tree.Sleep(time.Minute)
+		}
+	})
+}
+
+func TestRefRetryAfter(t *testing.T) { // S45
+	synctest.Test(t, func(t *testing.T) {
+		var db, cache supervisor.Ref[*conn]
+		fail := make(chan error)
+		run := db.Run(func(ctx context.Context, ready func(*conn)) error {
+			ready(&conn{})
+			select {
+			case err := <-fail:
+				return err
+			case <-ctx.Done():
+				return nil
+			}
+		})
+		if got := db.RetryAfter(); got != 0 {
+			t.Errorf("before it ever ran: %v", got)
+		}
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Strategy: supervisor.RestForOne, Children: []supervisor.Spec{
+			{Name: "db", Run: run, Backoff: supervisor.Backoff{Min: 4 * time.Second, Jitter: supervisor.NoJitter}},
+			{Name: "storage", Children: []supervisor.Spec{{Name: "cache", Run: cache.Run(serveConn)}}},
+		}}, supervisor.Options{})
+		if got := db.RetryAfter(); got != 0 {
+			t.Errorf("while it is live: %v", got)
+		}
+		fail <- errCrash
+		tree.Sleep(time.Second)
+		if got := db.RetryAfter(); got != 3*time.Second {
+			t.Errorf("while it backs off: %v, want 3s", got)
+		}
+		if got := cache.RetryAfter(); got != 3*time.Second {
+			t.Errorf("of one that waits for it: %v, want 3s", got)
+		}
+		tree.Sleep(3 * time.Second)
+		if got := db.RetryAfter() + cache.RetryAfter(); got != 0 {
+			t.Errorf("when both are back: %v", got)
+		}
+	})
+}
+
+// TestRefUnderStress: while a worker is restarted as fast as it can be, nobody
+// can take the value of one that has ended, and the context of a Do ends with
+// its incarnation.
+func TestRefUnderStress(t *testing.T) {
+	var ref supervisor.Ref[*conn]
+	serve := func(ctx context.Context, ready func(*conn)) error {
+		c := &conn{}
+		ready(c)
+		<-ctx.Done()
+		for range 100 { // the value is withdrawn by the end of the context
+			if v, ok := ref.Peek(); ok && v == c {
+				time.Sleep(10 * time.Microsecond)
+				continue
+			}
+			break
+		}
+		if v, ok := ref.Peek(); ok && v == c {
+			t.Error("the value of an incarnation that ended can still be had")
+		}
+		c.closed.Store(true)
+		return nil
+	}
+	sup, stop := run(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "db", Run: ref.Run(serve)}}}, supervisor.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var users sync.WaitGroup
+	for range 8 {
+		users.Go(func() {
+			for ctx.Err() == nil {
+				err := ref.Do(ctx, func(ctx context.Context, c *conn) error {
+					if !c.closed.Load() {
+						return nil
+					}
+					select {
+					case <-ctx.Done():
+						return nil
+					case <-time.After(10 * time.Second):
+						return errors.New("the context outlives the incarnation")
+					}
+				})
+				if err != nil && ctx.Err() == nil {
+					t.Error(err)
+					return
+				}
+				if c, ok := ref.Peek(); ok && c == nil {
+					t.Error("Peek returned nothing, and said it was something")
+				}
+			}
+		})
+	}
+	n := 2000
+	if testing.Short() {
+		n = 300
+	}
+	for range n {
+		if err := sup.Restart(ctx, "app/db"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	users.Wait()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRefPeekAllocatesNothing(t *testing.T) {
+	var ref supervisor.Ref[*conn]
+	_, stop := run(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "db", Run: ref.Run(serveConn)}}}, supervisor.Options{})
+	if n := testing.AllocsPerRun(100, func() { _, _ = ref.Peek() }); n != 0 {
+		t.Errorf("Peek allocates %v times", n)
+	}
+	_ = stop()
+}
