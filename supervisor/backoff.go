@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -55,6 +56,10 @@ func (b Backoff) withDefaults() Backoff {
 	return b
 }
 
+// Delay returns how long to wait before the given attempt, counted from 1. It
+// is for those who space something else than restarts by a Backoff.
+func (b Backoff) Delay(attempt int) time.Duration { return b.delay(attempt, rand.Float64()) }
+
 // delay returns how long to wait before the given attempt, counted from 1.
 // random is in [0, 1).
 func (b Backoff) delay(attempt int, random float64) time.Duration {
@@ -74,8 +79,8 @@ func (b Backoff) delay(attempt int, random float64) time.Duration {
 // settled reports whether an incarnation that stayed ready for d has lasted.
 func (b Backoff) settled(d time.Duration) bool { return d >= b.withDefaults().Settle }
 
-// validate returns a fault of b's fields, or nil.
-func (b Backoff) validate() error {
+// Validate returns a fault of b's fields, or nil.
+func (b Backoff) Validate() error {
 	switch r := b.withDefaults(); {
 	case b.Min < 0 || b.Max < 0 || b.Settle < 0:
 		return fmt.Errorf("Backoff has a negative duration (Min %v, Max %v, Settle %v); use NoBackoff for none", b.Min, b.Max, b.Settle)

@@ -119,3 +119,12 @@ func (s *siblings) remove(ch *child) {
 		ch.next.prev = ch.prev
 	}
 }
+
+// each calls f with the child from and those after it. f may remove its own.
+func (s *siblings) each(from *child, f func(*child)) {
+	for ch := from; ch != nil; {
+		after := ch.next
+		f(ch)
+		ch = after
+	}
+}

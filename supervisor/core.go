@@ -242,19 +242,20 @@ func (c *core) becameUp(ch *child) {
 	c.resolve(ch, up, nil)
 }
 
+// impaired takes what a worker says of itself. The same words again are no
+// news.
 func (c *core) impaired(ch *child, reason error) {
 	if ch.state != Ready {
 		return
 	}
-	kind := EventImpaired
-	if reason == nil {
-		kind = EventRecovered
-	}
-	if reason == nil && ch.impairment == nil {
-		return
-	}
+	before := ch.impairment
 	c.alter(ch, func(ch *child) { ch.impairment = reason })
-	c.emit(ch, kind, reason)
+	switch {
+	case reason == nil && before != nil:
+		c.emit(ch, EventRecovered, nil)
+	case reason != nil && (before == nil || before.Error() != reason.Error()):
+		c.emit(ch, EventImpaired, reason)
+	}
 }
 
 // overdue is called when a child's wait for a time is over.
@@ -319,10 +320,7 @@ func (c *core) close(cause, failure error) {
 		return
 	}
 	c.closing, c.cause, c.failure = true, cause, failure
-	for ch, after := c.first, (*child)(nil); ch != nil; ch = after {
-		after = ch.next
-		c.shut(ch)
-	}
+	c.each(c.first, c.shut)
 	for _, call := range c.deferred {
 		c.answer(call, ErrNotRunning)
 	}

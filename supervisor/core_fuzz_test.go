@@ -187,7 +187,7 @@ func (w *fuzzWorld) exitError(run *fuzzRun) error {
 	case 0:
 		return nil
 	case 1:
-		return newPanicError("boom")
+		return Recovered("boom")
 	case 2:
 		return fmt.Errorf("dial: %w", ErrUnavailable)
 	case 3:
@@ -448,7 +448,7 @@ func (w *fuzzWorld) checkStop(a action) {
 	}
 	for later := a.child.next; later != nil; later = later.next {
 		// What a call started meanwhile waited for nobody.
-		if w.live[later] != nil && !(w.live[later].loner && errors.Is(a.err, ErrSibling)) {
+		if run := w.live[later]; run != nil && (!run.loner || !errors.Is(a.err, ErrSibling)) {
 			w.fail("%s is told to stop before %s has", a.child.path, later.path)
 		}
 	}

@@ -183,22 +183,21 @@ func (c *core) drop(ch *child, failure error) {
 
 // mark takes down what the strategy groups with ch, to start again with it.
 func (c *core) mark(ch *child, cause error) {
-	var sib *child
+	var from *child
 	switch c.spec.Strategy {
 	case OneForAll:
-		sib = c.first
+		from = c.first
 	case RestForOne:
-		sib = ch.next
+		from = ch.next
 	default:
 		return
 	}
 	c.join(ch, groupMove)
-	for after := (*child)(nil); sib != nil; sib = after {
-		after = sib.next
+	c.each(from, func(sib *child) {
 		if sib != ch {
 			c.takeDown(sib, cause)
 		}
-	}
+	})
 }
 
 // takeDown makes a sibling part of a group restart. Whatever it was doing, it

@@ -72,6 +72,8 @@ func TestRestartTypes(t *testing.T) { // S6, S7
 
 var errInside = errors.New("inside")
 
+func nilMap() map[string]int { return nil }
+
 type customPanic struct{ code int }
 
 // TestPanicsAreCaught: whatever a worker panics with is its failure, with the
@@ -81,7 +83,7 @@ func TestPanicsAreCaught(t *testing.T) { // S6
 		end  func() error
 		text string
 	}{
-		"nil map":       {func() error { var m map[string]int; m["x"] = 1; return nil }, "assignment to entry in nil map"},
+		"nil map":       {func() error { nilMap()["x"] = 1; return nil }, "assignment to entry in nil map"},
 		"nil deref":     {func() error { var p *customPanic; p.code = 1; return nil }, "invalid memory address"},
 		"custom value":  {func() error { panic(customPanic{7}) }, "{7}"},
 		"error value":   {func() error { panic(errInside) }, "inside"},

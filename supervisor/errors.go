@@ -102,11 +102,12 @@ type PanicError struct {
 	stack []uintptr
 }
 
-// newPanicError must be called by the deferred function that recovered value,
-// while the panicking frames are still on the stack.
-func newPanicError(value any) *PanicError {
+// Recovered returns the failure of a panic with value, as the tree does for its
+// workers. It must be called by the deferred function that recovered value:
+// there the panicking frames are still on the stack.
+func Recovered(value any) *PanicError {
 	var pcs [64]uintptr
-	n := runtime.Callers(3, pcs[:])
+	n := runtime.Callers(3, pcs[:]) // from the function that panicked
 	return &PanicError{Value: value, stack: append([]uintptr(nil), pcs[:n]...)}
 }
 

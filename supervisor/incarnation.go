@@ -78,7 +78,7 @@ func (inc *incarnation) run() error {
 func (inc *incarnation) work() (err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			err = newPanicError(value)
+			err = Recovered(value)
 		}
 	}()
 	return inc.child.spec.Run(inc.ctx, inc.ready)

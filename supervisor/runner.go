@@ -164,16 +164,19 @@ func (r *runner) stop(ch *child, cause error, deadline time.Time) {
 	ch.unit.inc.stop(cause)
 }
 
+// abandon registers the ghost before it decides: an incarnation that ends
+// later finds it, and one that has ended just now takes it back.
 func (r *runner) abandon(ch *child) {
 	inc := ch.unit.inc
-	if !inc.fate.CompareAndSwap(fateOpen, fateAbandoned) {
-		// It ended just now; that input will not be admitted any more.
-		r.post(input{kind: returned, child: ch, number: inc.number})
-		return
-	}
-	ch.unit.slot = nil
 	r.engine.lost.Add(1)
 	r.tree.ghosts.add(ch, r)
+	if inc.fate.CompareAndSwap(fateOpen, fateAbandoned) {
+		ch.unit.slot = nil
+		r.tree.tooManyAbandoned()
+		return
+	}
+	r.engine.lost.Add(-1)
+	r.tree.ghosts.ended(ch.path, inc.number)
 }
 
 // emit tells the observers, and notes when a start is due for who asks.

@@ -258,6 +258,33 @@ func TestFenceOutlivesTheSupervisorAndTheChild(t *testing.T) { // S27
 	})
 }
 
+// TestEndAtTheVeryStopTimeout: the incarnation's end and the decision to
+// abandon it come at one instant, in either order.
+func TestEndAtTheVeryStopTimeout(t *testing.T) { // S27
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			w := startTrio(t, supervisor.OneForOne, nil)
+			for _, worker := range []*suptest.Worker{w.a, w.b, w.c} {
+				worker.StopsAfter(supervisor.DefaultStopTimeout, nil)
+			}
+			for _, path := range []string{"app/a", "app/b", "app/c"} {
+				if err := w.Restart(t.Context(), path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.Sleep(time.Second)
+			for snap := range w.All("") {
+				if snap.State != supervisor.Ready || snap.Abandoned != 0 {
+					t.Fatalf("afterwards\n%v", w.Snapshot())
+				}
+			}
+			if err := w.Shutdown(); err != nil && !errors.Is(err, supervisor.ErrAbandoned) {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 func TestTooManyAbandonedGiveTheTreeUp(t *testing.T) { // S27
 	synctest.Test(t, func(t *testing.T) {
 		var workers []*suptest.Worker

@@ -179,14 +179,15 @@ func (s *Supervisor) rootReady() {
 	s.started.Store(true)
 }
 
-// tooMany gives the tree up if it bears no more abandoned incarnations. What
-// does not stop while the tree is shut down is left for the process's end.
-func (s *Supervisor) tooMany(abandoned int) {
-	if s.opts.MaxAbandoned < 0 || abandoned <= s.opts.MaxAbandoned || s.draining.Load() {
+// tooManyAbandoned gives the tree up if it bears no more of them. What does not
+// stop while the tree is shut down is left for the process's end.
+func (s *Supervisor) tooManyAbandoned() {
+	n, bears := s.ghosts.total.Load(), int64(s.opts.MaxAbandoned)
+	if bears < 0 || n <= bears || s.draining.Load() {
 		return
 	}
 	if s.hopeless.CompareAndSwap(false, true) {
-		err := fmt.Errorf("%s: %w: %d, MaxAbandoned is %d", s.root.path, ErrTooManyAbandoned, abandoned, s.opts.MaxAbandoned)
+		err := fmt.Errorf("%s: %w: %d, MaxAbandoned is %d", s.root.path, ErrTooManyAbandoned, n, bears)
 		s.root.unit.below.Load().post(input{kind: mustFail, err: err})
 	}
 }

@@ -95,7 +95,7 @@ func (v *validator) common(path string, s *Spec) {
 	v.duration(path, "StartTimeout", s.StartTimeout)
 	v.duration(path, "StopTimeout", s.StopTimeout)
 	v.duration(path, "Intensity.Within", s.Intensity.Within)
-	if err := s.Backoff.validate(); err != nil {
+	if err := s.Backoff.Validate(); err != nil {
 		v.fault(path, "%w", err)
 	}
 	if s.Intensity.Restarts > 0 && s.Intensity.Within == 0 {

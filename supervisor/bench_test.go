@@ -1,0 +1,157 @@
+package supervisor_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/thejerf/suture/v4"
+
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+// The benchmarks run coppice beside raw suture in the same run: read the
+// ratios, the machine's noise is in both.
+
+// BenchmarkRestart is the time from a worker's failure to its next start,
+// among siblings that idle.
+func BenchmarkRestart(b *testing.B) {
+	for _, siblings := range []int{10, 1_000, 100_000} {
+		b.Run(fmt.Sprintf("siblings=%d/coppice", siblings), func(b *testing.B) { restartCoppice(b, siblings) })
+		b.Run(fmt.Sprintf("siblings=%d/suture", siblings), func(b *testing.B) { restartSuture(b, siblings) })
+	}
+}
+
+// crasher fails n times in a row once it is told to.
+type crasher struct {
+	left atomic.Int64
+	goOn chan struct{}
+	done chan struct{}
+}
+
+func newCrasher() *crasher {
+	return &crasher{goOn: make(chan struct{}, 1), done: make(chan struct{}, 1)}
+}
+
+func (c *crasher) serve(ctx context.Context) error {
+	if c.left.Add(-1) >= 0 {
+		return errCrash
+	}
+	select {
+	case c.done <- struct{}{}:
+	default:
+	}
+	select {
+	case <-c.goOn:
+		return errCrash
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// crash makes it fail n times, and returns when it runs again.
+func (c *crasher) crash(n int) {
+	<-c.done
+	c.left.Store(int64(n - 1))
+	c.goOn <- struct{}{}
+	<-c.done
+	c.done <- struct{}{}
+}
+
+func idle(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+
+func restartCoppice(b *testing.B, siblings int) {
+	c := newCrasher()
+	spec := flat(siblings)
+	spec.Children = append(spec.Children, supervisor.Spec{Name: "crasher", Run: supervisor.Func(c.serve), Backoff: supervisor.NoBackoff})
+	_, stop := run(b, spec, supervisor.Options{})
+	b.ReportAllocs()
+	b.ResetTimer()
+	c.crash(b.N)
+	b.StopTimer()
+	_ = stop()
+}
+
+func restartSuture(b *testing.B, siblings int) {
+	c := newCrasher()
+	sup, stop := runSuture(siblings)
+	sup.Add(service(c.serve))
+	b.ReportAllocs()
+	b.ResetTimer()
+	c.crash(b.N)
+	b.StopTimer()
+	stop()
+}
+
+// flat is a supervisor with n idle children that start in order.
+func flat(n int) supervisor.Spec {
+	spec := supervisor.Spec{Name: "app", Intensity: supervisor.Unlimited, Children: make([]supervisor.Spec, 0, n+1)}
+	for i := range n {
+		spec.Children = append(spec.Children, supervisor.Spec{Name: fmt.Sprint(i), Run: supervisor.Func(idle), Backoff: supervisor.NoBackoff})
+	}
+	return spec
+}
+
+type service func(context.Context) error
+
+func (s service) Serve(ctx context.Context) error { return s(ctx) }
+func (service) String() string                    { return "service" }
+
+func newSuture() *suture.Supervisor {
+	return suture.New("app", suture.Spec{FailureThreshold: math.MaxFloat64, EventHook: func(suture.Event) {}, Timeout: time.Minute})
+}
+
+func runSuture(n int) (sup *suture.Supervisor, stop func()) {
+	sup = newSuture()
+	var up atomic.Int64
+	all := make(chan struct{})
+	for range n {
+		sup.Add(service(func(ctx context.Context) error {
+			if up.Add(1) == int64(n) {
+				close(all)
+			}
+			return idle(ctx)
+		}))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := sup.ServeBackground(ctx)
+	if n > 0 {
+		<-all
+	}
+	return sup, func() { cancel(); <-ended }
+}
+
+// BenchmarkStartStop is the start of 100,000 children until all run, and their
+// stop: in order and gated by readiness for coppice, in any order for suture.
+func BenchmarkStartStop(b *testing.B) {
+	const n = 100_000
+	measure := func(b *testing.B, start func() (stop func())) {
+		for range b.N {
+			runtime.GC()
+			began := time.Now()
+			stop := start()
+			started := time.Now()
+			stop()
+			b.ReportMetric(float64(started.Sub(began).Nanoseconds())/n, "ns/start")
+			b.ReportMetric(float64(time.Since(started).Nanoseconds())/n, "ns/stop")
+		}
+		b.ReportMetric(0, "ns/op")
+	}
+	b.Run("coppice", func(b *testing.B) {
+		spec := flat(n)
+		measure(b, func() func() {
+			_, stop := run(b, spec, supervisor.Options{})
+			return func() { _ = stop() }
+		})
+	})
+	b.Run("suture", func(b *testing.B) {
+		measure(b, func() func() {
+			_, stop := runSuture(n)
+			return stop
+		})
+	})
+}

@@ -1,0 +1,93 @@
+package supervisor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+// The smallest tree that heals: a connection that breaks once, and a server
+// that needs it. Rest-for-one: the server is restarted with what it needs.
+func Example() {
+	var db supervisor.Ref[string]
+	broken := make(chan error, 1)
+
+	serveDB := func(ctx context.Context, ready func(string)) error {
+		ready(fmt.Sprintf("connection %d", supervisor.IncarnationFrom(ctx)))
+		select {
+		case err := <-broken:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	serveHTTP := func(ctx context.Context, ready func()) error {
+		conn, err := db.Get(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Println("serving with", conn)
+		ready()
+		<-ctx.Done()
+		fmt.Println("stopped:", context.Cause(ctx))
+		return nil
+	}
+
+	sup, err := supervisor.New(supervisor.Spec{
+		Name:     "shop",
+		Strategy: supervisor.RestForOne,
+		Children: []supervisor.Spec{
+			{Name: "db", Run: db.Run(serveDB), Backoff: supervisor.Backoff{Min: 10 * time.Millisecond}},
+			{Name: "http", Run: serveHTTP},
+		},
+	}, supervisor.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer cancel()
+		_ = sup.WaitReady(ctx, "shop")
+		broken <- errors.New("connection reset")
+		for supervisorIsUp := false; !supervisorIsUp; time.Sleep(time.Millisecond) {
+			node, err := sup.Find("shop/http")
+			supervisorIsUp = err == nil && node.Incarnation == 2 && node.State == supervisor.Ready
+		}
+	}()
+	fmt.Println("ended:", sup.Run(ctx))
+	// Output:
+	// serving with connection 1
+	// stopped: supervisor: a sibling failed
+	// serving with connection 2
+	// stopped: supervisor: shutting down
+	// ended: <nil>
+}
+
+// An existing suture service, or any func(ctx) error, is a worker by Func.
+func ExampleFunc() {
+	type service struct{ Serve func(context.Context) error }
+	svc := service{Serve: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+
+	spec := supervisor.Spec{Name: "app", Children: []supervisor.Spec{
+		{Name: "legacy", Run: supervisor.Func(svc.Serve)},
+	}}
+	fmt.Println(spec.Validate())
+	// Output: <nil>
+}
+
+// Every fault is reported at once, with the path of its node.
+func ExampleSpec_Validate() {
+	fmt.Println(supervisor.Spec{Name: "shop", Children: []supervisor.Spec{
+		{Name: "db"},
+		{Name: "a/b", Children: []supervisor.Spec{}, StopTimeout: -time.Second},
+	}}.Validate())
+	// Output:
+	// shop/db: neither Run nor Children is set; []Spec{} is an empty supervisor
+	// shop/a/b: Name "a/b" holds '/', which separates paths; use another character
+	// shop/a/b: StopTimeout is negative (-1s); zero means its default
+}
