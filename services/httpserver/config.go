@@ -1,0 +1,125 @@
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"time"
+)
+
+// NoTimeout, as one of a Config's timeouts other than DrainTimeout, is none.
+const NoTimeout time.Duration = -1
+
+// Config describes a Server. Addr and Handler are needed; every other field
+// has a useful zero value. Faults are reported by supervisor.New.
+type Config struct {
+	// Addr is the TCP address to listen on: "host:port", or ":port" for every
+	// address of the host. Port 0 is any free one; later incarnations listen
+	// on the one that the first was given.
+	Addr string
+
+	// Handler serves the requests. The context of a request carries the values
+	// of the worker's, and ends, with the worker's cause, when DrainTimeout has
+	// passed since the server was told to stop. A handler that ignores that
+	// keeps the worker from stopping, and after another 5 s is abandoned with
+	// it. Handler panics are net/http's to recover, and go to ErrorLog.
+	Handler http.Handler
+
+	// ReadHeaderTimeout bounds reading a request's header. Zero means 5 s.
+	ReadHeaderTimeout time.Duration
+
+	// ReadTimeout bounds reading a request with its body. Zero means 1 min.
+	ReadTimeout time.Duration
+
+	// WriteTimeout bounds a request from the end of its header to the end of
+	// its response. Zero means 1 min. For responses that take longer, such as
+	// streams, a handler can move it with http.ResponseController.
+	WriteTimeout time.Duration
+
+	// IdleTimeout is how long a connection is kept for the next request. Zero
+	// means 2 min.
+	IdleTimeout time.Duration
+
+	// MaxHeaderBytes bounds a request's header. Zero means 64 KiB.
+	MaxHeaderBytes int
+
+	// DrainTimeout is how long requests may go on once the server is told to
+	// stop. New connections are refused at once. Zero means 5 s.
+	DrainTimeout time.Duration
+
+	// ErrorLog takes what net/http has to say of connections and of panics in
+	// handlers, with their stacks. Nil means the log package's standard logger.
+	ErrorLog *log.Logger
+
+	// Listen, if set, opens the listener instead of TCP: for TLS, a Unix
+	// socket, a limit on connections. It gets Addr as it is, or with the port
+	// that an earlier incarnation was given.
+	Listen func(ctx context.Context, addr string) (net.Listener, error)
+}
+
+// stopMargin is what handlers have to return, after their requests' contexts
+// ended, before the worker is abandoned.
+const stopMargin = 5 * time.Second
+
+// validate returns every fault of c's fields, each with its mend.
+func (c Config) validate() error {
+	var faults []error
+	check := func(bad bool, format string, args ...any) {
+		if bad {
+			faults = append(faults, fmt.Errorf("httpserver: Config."+format, args...))
+		}
+	}
+	timeout := func(field string, d time.Duration) {
+		check(d < 0 && d != NoTimeout, "%s is negative (%v); zero means its default, NoTimeout none", field, d)
+	}
+	if c.Listen == nil {
+		err := checkAddr(c.Addr)
+		check(err != nil, "Addr %q: %w; use \"host:port\", or \":0\" for any port", c.Addr, err)
+	}
+	check(c.Handler == nil, "Handler is nil; set what serves the requests")
+	timeout("ReadHeaderTimeout", c.ReadHeaderTimeout)
+	timeout("ReadTimeout", c.ReadTimeout)
+	timeout("WriteTimeout", c.WriteTimeout)
+	timeout("IdleTimeout", c.IdleTimeout)
+	check(c.MaxHeaderBytes < 0, "MaxHeaderBytes is negative (%d); zero means 64 KiB", c.MaxHeaderBytes)
+	check(c.DrainTimeout < 0, "DrainTimeout is negative (%v); zero means 5 s", c.DrainTimeout)
+	return errors.Join(faults...)
+}
+
+// checkAddr checks what can be known without listening.
+func checkAddr(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil && port == "" {
+		err = errors.New("missing port")
+	}
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	return err
+}
+
+func (c Config) withDefaults() Config {
+	orDefault(&c.ReadHeaderTimeout, 5*time.Second)
+	orDefault(&c.ReadTimeout, time.Minute)
+	orDefault(&c.WriteTimeout, time.Minute)
+	orDefault(&c.IdleTimeout, 2*time.Minute)
+	orDefault(&c.DrainTimeout, 5*time.Second)
+	if c.MaxHeaderBytes == 0 {
+		c.MaxHeaderBytes = 64 << 10
+	}
+	if c.Listen == nil {
+		c.Listen = func(ctx context.Context, addr string) (net.Listener, error) {
+			return new(net.ListenConfig).Listen(ctx, "tcp", addr)
+		}
+	}
+	return c
+}
+
+func orDefault(d *time.Duration, fallback time.Duration) {
+	if *d == 0 {
+		*d = fallback
+	}
+}
