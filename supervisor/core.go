@@ -50,9 +50,10 @@ type input struct {
 	kind   inputKind
 	child  *child
 	number uint64    // of the incarnation
-	err    error     // exited: how; impaired: why; closing: the cause; failing: why
+	end    ending    // exited
+	err    error     // impaired: why; toldStop: the cause; mustFail: why
 	status Status    // reported
-	until  time.Time // closing: the deadline
+	until  time.Time // toldStop: the deadline
 	call   *call     // asked
 }
 
@@ -141,7 +142,7 @@ func (c *core) take(in input) {
 	case becameUp:
 		c.becameUp(in.child)
 	case exited:
-		c.exited(in.child, in.err)
+		c.exited(in.child, in.end)
 	case impaired:
 		c.impaired(in.child, in.err)
 	case reported:
@@ -194,8 +195,12 @@ func (c *core) move() bool {
 	return true
 }
 
-// begin starts the children, in order or all at once.
+// begin starts the children, in order or all at once. The order to stop can
+// have come first.
 func (c *core) begin() {
+	if c.closing {
+		return
+	}
 	for ch := c.first; ch != nil; ch = ch.next {
 		if !c.spec.Concurrent {
 			c.join(ch, firstStart)
@@ -242,19 +247,18 @@ func (c *core) becameUp(ch *child) {
 	c.resolve(ch, up, nil)
 }
 
-// impaired takes what a worker says of itself. The same words again are no
-// news.
+// impaired takes what a worker says of itself.
 func (c *core) impaired(ch *child, reason error) {
 	if ch.state != Ready {
 		return
 	}
-	before := ch.impairment
+	was := ch.impairment != nil
 	c.alter(ch, func(ch *child) { ch.impairment = reason })
 	switch {
-	case reason == nil && before != nil:
-		c.emit(ch, EventRecovered, nil)
-	case reason != nil && (before == nil || before.Error() != reason.Error()):
+	case reason != nil:
 		c.emit(ch, EventImpaired, reason)
+	case was:
+		c.emit(ch, EventRecovered, nil)
 	}
 }
 
@@ -292,7 +296,7 @@ func (c *core) abandon(ch *child) {
 	ch.ghosts++
 	c.emit(ch, EventAbandoned, nil)
 	c.act(action{do: abandon, child: ch})
-	c.resolve(ch, down, fmt.Errorf("%s: %w", ch.path, ErrAbandoned))
+	c.resolve(ch, down, ErrAbandoned)
 	c.halted(ch)
 }
 

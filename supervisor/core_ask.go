@@ -1,9 +1,5 @@
 package supervisor
 
-import (
-	"fmt"
-)
-
 // A call is a request about one child, answered once its outcome is known.
 type call struct {
 	op     operation
@@ -199,7 +195,7 @@ func (c *core) resolve(ch *child, g goal, err error) {
 
 func (c *core) answer(call *call, err error) {
 	if err != nil {
-		err = fmt.Errorf("%s: %w", join(c.path, call.name), err)
+		err = &pathError{join(c.path, call.name), err}
 	}
 	c.act(action{do: reply, call: call, err: err})
 }

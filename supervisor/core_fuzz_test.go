@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,6 +128,9 @@ func (w *fuzzWorld) childSpec(name string, auto AutoShutdown) Spec {
 }
 
 func (w *fuzzWorld) run() {
+	if w.bytes.chance(20) {
+		w.step(input{kind: toldStop, err: ErrShutdown})
+	}
 	w.step(input{kind: began})
 	for len(w.bytes.data) > 0 && !w.finished {
 		w.act()
@@ -223,7 +227,7 @@ func (w *fuzzWorld) tell(in input) {
 
 func (w *fuzzWorld) end(run *fuzzRun, err error) {
 	delete(w.live, run.child)
-	w.tell(input{kind: exited, child: run.child, err: err})
+	w.tell(input{kind: exited, child: run.child, end: judge(context.Background(), err)})
 }
 
 func (w *fuzzWorld) report(run *fuzzRun) {
@@ -344,7 +348,7 @@ func (w *fuzzWorld) step(in input) {
 	if in.call != nil {
 		name = fmt.Sprintf("op%d %s", in.call.op, in.call.name)
 	}
-	fmt.Fprintf(&w.log, "%v in%d %s %v\n", w.now.Sub(time.Unix(1e9, 0)), in.kind, name, in.err)
+	fmt.Fprintf(&w.log, "%v in%d %s %v\n", w.now.Sub(time.Unix(1e9, 0)), in.kind, name, cmp.Or(in.err, in.end.err))
 	for _, a := range w.core.step(w.now, in) {
 		w.check(a)
 	}

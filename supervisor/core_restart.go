@@ -1,35 +1,31 @@
 package supervisor
 
-import (
-	"context"
-	"errors"
-	"fmt"
-	"time"
-)
+import "time"
 
 // exited takes a child's end: as it was told to, or by itself.
-func (c *core) exited(ch *child, err error) {
+func (c *core) exited(ch *child, end ending) {
 	told := ch.state == Stopping || ch.queue == c.stops
 	ch.leave()
 	switch {
 	case told:
-		c.obeyed(ch, err)
+		c.obeyed(ch, end)
 		c.halted(ch)
-	case ch.state == Starting && errors.Is(err, ErrIgnore):
+	case ch.state == Starting && end.has(ignored):
 		c.emit(ch, EventIgnored, nil)
 		c.finished(ch, ErrIgnore)
-	case escalates(err):
-		c.emit(ch, EventExited, err)
-		c.drop(ch, named(ch, err))
+	case end.has(escalated):
+		c.emit(ch, EventExited, end.err)
+		c.drop(ch, named(ch, end.err))
 	default:
-		c.failed(ch, err)
+		c.failed(ch, end)
 	}
 }
 
 // obeyed records how a child ended that was told to. One that says that its
 // context ended has nothing to report; what else it says is not lost.
-func (c *core) obeyed(ch *child, err error) {
-	if errors.Is(err, context.Canceled) || ch.cause != nil && errors.Is(err, ch.cause) {
+func (c *core) obeyed(ch *child, end ending) {
+	err := end.err
+	if end.has(obedient) {
 		err = nil
 	}
 	if err != nil {
@@ -50,7 +46,7 @@ func (c *core) halted(ch *child) {
 	case c.closing:
 		c.stopped(ch, ErrNotRunning)
 	case verdict != nil:
-		c.failed(ch, verdict)
+		c.failed(ch, ending{err: verdict})
 	default:
 		c.resolve(ch, down, nil)
 		c.become(ch, Pending)
@@ -58,57 +54,56 @@ func (c *core) halted(ch *child) {
 	}
 }
 
-// failed takes the end of a child that was not told to, or was told because of
-// the failure err.
-func (c *core) failed(ch *child, err error) {
+// failed takes the end of a child that was not told to, or was told because it
+// had failed so.
+func (c *core) failed(ch *child, end ending) {
 	unready := ch.readyAt.IsZero()
-	if err == nil && unready && ch.spec.Restart == Permanent {
-		err = errNeverReady
+	if end.err == nil && unready && ch.spec.Restart == Permanent {
+		end.err = errNeverReady
 	}
-	normal := c.normal(ch, err)
+	normal := c.normal(ch, end)
+	c.report(ch, end.err, unready && !normal)
+	switch {
+	case unready && ch.manual != nil:
+		c.refused(ch)
+	case unready && c.spec.Strict && ch.wave == firstStart:
+		c.drop(ch, &StartError{Path: ch.path, Err: end.err})
+	case ch.temporary(), end.has(overForGood), normal && ch.spec.Restart == Transient:
+		c.finished(ch, end.err)
+	case unready && c.spec.Strict:
+		c.retryLater(ch, end)
+	default:
+		c.restart(ch, end)
+	}
+}
+
+// report tells whoever wants to know how ch ended.
+func (c *core) report(ch *child, err error, failedToStart bool) {
 	kind := EventExited
-	if unready && !normal {
+	if failedToStart {
 		kind = EventStartFailed
 	}
 	if err != nil {
 		ch.lastErr = err
 	}
 	c.emit(ch, kind, err)
-	if unready {
+	if ch.readyAt.IsZero() {
 		c.resolve(ch, up, err)
-	}
-	switch {
-	case unready && ch.manual != nil:
-		c.refused(ch)
-	case unready && c.spec.Strict && ch.wave == firstStart:
-		c.drop(ch, &StartError{Path: ch.path, Err: err})
-	case ch.temporary(), doNotRestart(err), normal && ch.spec.Restart == Transient:
-		c.finished(ch, err)
-	case unready && c.spec.Strict:
-		c.retryLater(ch, err)
-	default:
-		c.restart(ch, err)
 	}
 }
 
-// normal reports whether err is a normal end. A Strict supervisor takes a
-// supervisor's giving up for one, as OTP does.
-func (c *core) normal(ch *child, err error) bool {
-	var gaveUp *IntensityError
-	switch {
-	case err == nil, err == ErrAutoShutdown, doNotRestart(err):
-		return true
-	case c.spec.Strict && ch.spec.isSupervisor():
-		return errors.As(err, &gaveUp)
-	}
-	return false
+// normal reports whether a child ended normally. A Strict supervisor takes a
+// supervisor's giving up for that, as OTP does.
+func (c *core) normal(ch *child, end ending) bool {
+	strictly := c.spec.Strict && ch.spec.isSupervisor() && end.has(exhausted)
+	return end.err == nil || end.has(overForGood|autoShut) || strictly
 }
 
 // restart decides that ch runs again, with what its failure takes down, or
 // that this was once too often.
-func (c *core) restart(ch *child, err error) {
+func (c *core) restart(ch *child, end ending) {
 	unready := ch.readyAt.IsZero()
-	if c.isCounted(ch, err) && !c.allow(ch, err) {
+	if c.isCounted(ch, end) && !c.allow(ch, end.err) {
 		return
 	}
 	if unready {
@@ -117,13 +112,13 @@ func (c *core) restart(ch *child, err error) {
 	if !unready || ch.wave == groupMove {
 		c.mark(ch, ErrSibling)
 	}
-	c.backOff(ch, c.delay(ch), err)
+	c.backOff(ch, c.delay(ch), end.err)
 }
 
 // retryLater leaves the failed start of a Strict child undecided until the
 // calls that wait have been served: they see it restarting, and the siblings
 // after it stopped, as in OTP.
-func (c *core) retryLater(ch *child, err error) {
+func (c *core) retryLater(ch *child, end ending) {
 	for !c.starts.empty() {
 		if sib := c.starts.peek(); sib.temporary() {
 			c.forget(sib)
@@ -131,7 +126,7 @@ func (c *core) retryLater(ch *child, err error) {
 			c.stopped(sib, ErrSibling)
 		}
 	}
-	ch.undecided = err
+	ch.undecided = end.err
 	c.become(ch, BackingOff)
 	c.again.put(ch)
 }
@@ -152,15 +147,14 @@ func (c *core) retry(ch *child) {
 // isCounted reports whether a restart after err counts against the intensity. A
 // supervisor's failure and a panic always do; a worker that could not start,
 // and an outage outside, do not.
-func (c *core) isCounted(ch *child, err error) bool {
-	_, panicked := err.(*PanicError)
+func (c *core) isCounted(ch *child, end ending) bool {
 	switch {
-	case c.spec.Strict, ch.spec.isSupervisor(), panicked:
+	case c.spec.Strict, ch.spec.isSupervisor(), end.has(panicked):
 		return true
 	case ch.readyAt.IsZero():
 		return false
 	}
-	return !errors.Is(err, ErrUnavailable)
+	return !end.has(unavailable)
 }
 
 // allow spends one restart of the budget; if there is none left, the
@@ -316,9 +310,9 @@ func (c *core) aim(ch *child, g goal) {
 func named(ch *child, err error) error {
 	switch {
 	case err == nil:
-		return fmt.Errorf("%s: returned, though it is %v", ch.path, ch.spec.Restart)
+		return &pathError{ch.path, errReturned}
 	case ch.spec.isSupervisor():
 		return err
 	}
-	return fmt.Errorf("%s: %w", ch.path, err)
+	return &pathError{ch.path, err}
 }

@@ -190,3 +190,42 @@ func TestReadyIsHeardOnce(t *testing.T) { // S2
 		}
 	})
 }
+
+// A stubborn error blocks whoever compares or prints it.
+type stubborn chan struct{}
+
+func (s stubborn) Error() string { <-s; return "stubborn" }
+func (s stubborn) Is(error) bool { <-s; return false }
+
+// TestNoLoopWaitsForAnErrorsMethods: they are user code. The incarnation that
+// returned it has not ended until it was judged.
+func TestNoLoopWaitsForAnErrorsMethods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForOne, nil)
+		err := make(stubborn)
+		w.a.Fail(err)
+		w.b.Fail(errCrash)
+		w.Sleep(time.Second)
+		w.RequireState("app/b", supervisor.Ready)
+		close(err)
+		w.Sleep(time.Second)
+		w.RequireState("app/a", supervisor.Ready)
+	})
+}
+
+type explosive struct{}
+
+func (explosive) Error() string { panic("no text") }
+func (explosive) Is(error) bool { panic("no comparison") }
+
+func TestErrorWhoseMethodsPanicIsAFailure(t *testing.T) { // S6
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForOne, nil)
+		w.a.Fail(explosive{})
+		w.Sleep(time.Second)
+		w.RequireState("app/a", supervisor.Ready)
+		if got := w.a.Started(); got != 2 {
+			t.Errorf("it was started %d times, want 2", got)
+		}
+	})
+}

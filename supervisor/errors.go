@@ -64,6 +64,10 @@ var (
 	// ErrTooManyAbandoned: more than Options.MaxAbandoned of them.
 	ErrTooManyAbandoned = errors.New("supervisor: too many abandoned incarnations")
 
+	// ErrStuck is what Alive says of a loop of the tree that does not move.
+	ErrStuck = errors.New("supervisor: stuck loops")
+
+	errReturned   = errors.New("returned, though it is to run for ever")
 	errNeverReady = errors.New("returned before it was ready")
 	errGoexit     = errors.New("called runtime.Goexit")
 )

@@ -29,6 +29,7 @@ type incarnation struct {
 	deadline time.Time // of a supervisor: by when its children must have stopped; set before stop
 
 	readied atomic.Bool
+	said    atomic.Value // string: how the worker last said it is; "" is well
 	fate    atomic.Int32
 }
 
@@ -110,16 +111,25 @@ func (inc *incarnation) report(s Status) {
 	inc.tell(input{kind: reported, status: s})
 }
 
-// impaired tells the supervisor above that the worker works badly, or well.
+// impaired tells the supervisor above that the worker works badly, or well. The
+// same words again are no news.
 func (inc *incarnation) impaired(reason error) {
+	text := ""
+	if reason != nil {
+		text = reason.Error()
+	}
+	if !inc.readied.Load() || inc.said.Swap(text) == text {
+		return
+	}
 	inc.tell(input{kind: impaired, err: reason})
 }
 
 // end tells the supervisor above how the incarnation ended, or the tree if it
 // had been abandoned; then it reports false.
 func (inc *incarnation) end(err error) bool {
+	end := judge(inc.ctx, err)
 	if inc.fate.CompareAndSwap(fateOpen, fateEnded) {
-		inc.tell(input{kind: exited, err: err})
+		inc.tell(input{kind: exited, end: end})
 		return true
 	}
 	inc.tree.ghosts.ended(inc.child.path, inc.number)

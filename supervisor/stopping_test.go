@@ -413,6 +413,21 @@ func TestStopIsHonouredInEveryState(t *testing.T) { // S29
 	}
 }
 
+func TestRunOfAnEndedContextStartsNothing(t *testing.T) { // S29
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 1000 {
+		sup, err := supervisor.New(supervisor.Spec{Name: "app", Children: []supervisor.Spec{
+			{Name: "sub", Children: []supervisor.Spec{{Name: "w", Run: supervisor.Func(idle)}}}}}, supervisor.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sup.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestShutdownIsHonouredInEveryState: so does the end of the tree.
 func TestShutdownIsHonouredInEveryState(t *testing.T) { // S29
 	for name, bring := range map[string]func(w trio){

@@ -217,7 +217,8 @@ func (s *Supervisor) failure() error {
 
 // Alive returns nil while the tree can heal itself, whatever is down in it,
 // and before Run; else why not: the root gave up, Run has returned, there are too many abandoned
-// incarnations, or a loop of the tree is stuck. It costs the same however
+// incarnations, or a loop of the tree is stuck (ErrStuck: then what reads the
+// tree may wait for it). It costs the same however
 // large the tree is.
 func (s *Supervisor) Alive() error {
 	switch {
@@ -228,7 +229,7 @@ func (s *Supervisor) Alive() error {
 	case s.hopeless.Load():
 		return ErrTooManyAbandoned
 	case s.stuck.Load() > 0:
-		return fmt.Errorf("supervisor: %d loops stuck for over %v", s.stuck.Load(), stuckAfter)
+		return fmt.Errorf("%w: %d for over %v", ErrStuck, s.stuck.Load(), stuckAfter)
 	}
 	return nil
 }

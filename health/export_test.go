@@ -1,0 +1,31 @@
+package health
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+// ServeWithTimeouts serves h with every timeout d.
+func ServeWithTimeouts(addr string, h http.Handler, d time.Duration) (*Server, error) {
+	l := probeLimits
+	l.header, l.read, l.write, l.idle = d, d, d, d
+	return serve(addr, h, l)
+}
+
+// BusyAdmin is Admin while a snapshot is taken that does not end.
+func BusyAdmin(sup *supervisor.Supervisor, opts AdminOptions) http.Handler {
+	a := newAdmin(sup, opts)
+	a.patience = time.Millisecond
+	a.looking <- struct{}{}
+	return guarded(a, opts.Token)
+}
+
+// HandlersWith are the probes, without reasons and with them, of a tree that
+// is as alive as alive says.
+func HandlersWith(sup *supervisor.Supervisor, alive func() error) (public, admin http.Handler) {
+	p, a := newProbes(sup, false), newProbes(sup, true)
+	p.alive, a.alive = alive, alive
+	return p, a
+}

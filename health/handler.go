@@ -1,0 +1,166 @@
+package health
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+// Handler returns the probes of sup: /livez, /readyz, /startupz, /healthz and,
+// for every node, /readyz/<path>. It can be mounted under any prefix with
+// http.StripPrefix, and answers before Run, while it runs and after.
+//
+// Answers are text in the manner of kube-apiserver: "ok", or a line for each of
+// at most 20 failing nodes and how many more there are. With ?verbose they list
+// the nodes, at most 1,000. Who accepts application/health+json gets that
+// (draft-inadarei-api-health-check). GET and HEAD are allowed. ?exclude is
+// refused, so that nobody believes in it.
+//
+// A nil sup panics.
+func Handler(sup *supervisor.Supervisor) http.Handler { return newProbes(sup, false) }
+
+// probes answer what a platform asks.
+type probes struct {
+	sup     *supervisor.Supervisor
+	root    string       // its path
+	alive   func() error // sup.Alive
+	reasons bool         // for the admin side
+}
+
+func newProbes(sup *supervisor.Supervisor, reasons bool) *probes {
+	if sup == nil {
+		panic("health: the supervisor is nil")
+	}
+	root, err := sup.Find("")
+	if err != nil {
+		panic("bug: a tree without a root: " + err.Error())
+	}
+	return &probes{sup: sup, root: root.Path, alive: sup.Alive, reasons: reasons}
+}
+
+// ServeHTTP answers one probe.
+func (p *probes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.answer(r).write(w, r)
+}
+
+func (p *probes) answer(r *http.Request) answer {
+	v := p.judge(strings.TrimPrefix(r.URL.Path, "/"))
+	verbose, exclude := false, false
+	if r.URL.RawQuery != "" { // parsing it allocates
+		query := r.URL.Query()
+		verbose, exclude = query.Has("verbose"), query.Has("exclude")
+	}
+	switch {
+	case v.check == "":
+		return notFound
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return notAllowed
+	case exclude:
+		return noExclude
+	}
+	return p.word(v, verbose, wantsJSON(r))
+}
+
+// word puts the verdict into words. What is prepared costs nothing.
+func (p *probes) word(v verdict, verbose, json bool) answer {
+	switch {
+	case v.status == supervisor.Up && !verbose && json:
+		return passJSON
+	case v.status != supervisor.Down && !verbose && !json:
+		return okText
+	case json:
+		return p.report(v, verbose).json()
+	}
+	return p.report(v, verbose).text()
+}
+
+// A verdict is what a probe has found, before any node is named.
+type verdict struct {
+	check  string            // "readyz"; "" if there is no such probe, or node
+	path   string            // of the node that was asked about
+	status supervisor.Status // Down is a no
+	note   string            // why, in words that are safe to publish
+	below  bool              // nodes may be asked for more
+}
+
+// judge answers the probe at a path without its leading slash.
+func (p *probes) judge(path string) verdict {
+	switch path {
+	case "livez":
+		return p.livez()
+	case "startupz":
+		return p.startupz()
+	case "readyz", "healthz":
+		return p.readyz(path)
+	}
+	if node, ok := strings.CutPrefix(path, "readyz/"); ok && node != "" {
+		return p.node(node)
+	}
+	return verdict{}
+}
+
+func (p *probes) livez() verdict {
+	v := verdict{check: "livez", path: p.root, status: supervisor.Up}
+	if err := p.alive(); err != nil {
+		v.status, v.note = supervisor.Down, "cannot heal itself"
+		if p.reasons {
+			v.note += ": " + err.Error()
+		}
+	}
+	return v
+}
+
+func (p *probes) startupz() verdict {
+	v := verdict{check: "startupz", path: p.root, status: supervisor.Up}
+	if !p.sup.Started() {
+		v.status, v.note, v.below = supervisor.Down, notReady, p.mayAsk()
+	}
+	return v
+}
+
+// What readiness lacks, besides nodes.
+const (
+	notReady   = "not ready yet"
+	draining   = "draining"
+	notRunning = "not running"
+)
+
+func (p *probes) readyz(check string) verdict {
+	v := verdict{check: check, path: p.root, status: supervisor.Down, below: p.mayAsk()}
+	switch {
+	case errors.Is(p.alive(), supervisor.ErrNotRunning):
+		v.note = notRunning
+	case p.sup.Draining():
+		v.note = draining
+	case !p.sup.Started():
+		v.note = notReady
+	default:
+		v.status = p.sup.Status()
+	}
+	return v
+}
+
+func (p *probes) node(path string) verdict {
+	v := verdict{check: "readyz", path: path, below: p.mayAsk()}
+	if err := p.alive(); !v.below && !errors.Is(err, supervisor.ErrNotRunning) {
+		v.note = "the tree cannot heal itself"
+		return v
+	}
+	status, err := p.sup.StatusOf(path)
+	switch {
+	case errors.Is(err, supervisor.ErrNotFound):
+		return verdict{}
+	case err == nil: // otherwise the tree has ended, and everything is Down
+		v.status = status
+	}
+	return v
+}
+
+// mayAsk reports whether nodes can be asked: a loop that is stuck may hold
+// their lock, and those of a tree that has ended have nothing to say.
+func (p *probes) mayAsk() bool {
+	err := p.alive()
+	return err == nil || errors.Is(err, supervisor.ErrTooManyAbandoned)
+}

@@ -1,0 +1,131 @@
+package health
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+// This file asks the tree for nodes, and never for more than it needs.
+
+// why says in one line why a node is not Up, without its path. The text of its
+// error is the worker's own, and may panic.
+func why(node supervisor.Snapshot) (reason string) {
+	defer func() {
+		if v := recover(); v != nil {
+			reason = fmt.Sprintf("%v (its error panics: %v)", node.State, v)
+		}
+	}()
+	return strings.TrimPrefix(node.Why(), node.Path+" ")
+}
+
+// textOf is an error's text, "" for none. Package fmt survives those that
+// panic.
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprint(err)
+}
+
+// patience is how long the admin side waits for a snapshot.
+const patience = 5 * time.Second
+
+const tooSlow = "the tree does not answer"
+
+// look takes a snapshot. One at a time is taken, however many pages are open,
+// and none is waited for for ever: a loop that is stuck may hold its lock, and
+// the page must say so.
+func (a *admin) look() (snap supervisor.Snapshot, ok bool) {
+	late := time.After(a.patience)
+	select {
+	case a.looking <- struct{}{}:
+	case <-late:
+		return snap, false
+	}
+	seen := make(chan supervisor.Snapshot, 1)
+	go func() {
+		defer func() { <-a.looking }()
+		seen <- a.sup.Snapshot()
+	}()
+	select {
+	case snap = <-seen:
+		return snap, true
+	case <-late:
+		return snap, false
+	}
+}
+
+// problems returns the nodes that are themselves to blame for a tree that is
+// not Up, worst first, in start order otherwise, at most limit of them, and
+// how many there are.
+func problems(root supervisor.Snapshot, limit int) (worst []supervisor.Snapshot, total int) {
+	p := ranking{limit: limit}
+	p.add(&root, false)
+	for _, nodes := range p.ranks {
+		worst = append(worst, nodes[:min(len(nodes), limit-len(worst))]...)
+		total += len(nodes)
+	}
+	return worst, total + p.left
+}
+
+// A ranking collects problems: first what failed, then what is Down besides,
+// then what is Down but optional, or below something that is, then what is
+// Degraded.
+type ranking struct {
+	limit int // of each rank
+	ranks [4][]supervisor.Snapshot
+	left  int // out
+}
+
+func (p *ranking) add(s *supervisor.Snapshot, optional bool) {
+	optional = optional || s.Optional
+	if toBlame(s) {
+		p.put(s, optional)
+	}
+	for i := range s.Children {
+		p.add(&s.Children[i], optional)
+	}
+}
+
+func (p *ranking) put(s *supervisor.Snapshot, optional bool) {
+	rank := &p.ranks[0]
+	switch {
+	case s.Status == supervisor.Degraded:
+		rank = &p.ranks[3]
+	case optional:
+		rank = &p.ranks[2]
+	case lookOf(*s) != lookBad:
+		rank = &p.ranks[1]
+	}
+	if len(*rank) == p.limit {
+		p.left++
+		return
+	}
+	*rank = append(*rank, *s)
+}
+
+// toBlame reports whether a node is not Up by itself: not for what is below
+// it, and not because others come first.
+func toBlame(s *supervisor.Snapshot) bool {
+	switch s.State {
+	case supervisor.Pending:
+		return false
+	case supervisor.Starting, supervisor.Ready, supervisor.Stopping:
+		return !s.Supervisor && s.Status != supervisor.Up
+	}
+	return s.Status != supervisor.Up
+}
+
+// whyTree says in one line why the tree is not Up, "" if it is.
+func whyTree(root supervisor.Snapshot) string {
+	if root.Status == supervisor.Up {
+		return ""
+	}
+	if worst, _ := problems(root, 1); len(worst) > 0 {
+		return worst[0].Path + " " + why(worst[0])
+	}
+	return root.Path + " " + why(root)
+}

@@ -1,0 +1,159 @@
+package health
+
+import (
+	"bytes"
+	"embed"
+	"html/template"
+	"net/http"
+	"time"
+
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+// The page is rendered here, so that it can be read without JavaScript; the
+// module only fetches its fragment again, every second.
+
+//go:embed web
+var web embed.FS
+
+var templates = template.Must(template.New("").ParseFS(web, "web/*.html"))
+
+// assets are the page's files, by path.
+var assets = map[string]answer{
+	"style.css": asset("web/style.css", "text/css; charset=utf-8"),
+	"icon.svg":  asset("web/icon.svg", "image/svg+xml"),
+	"page.js":   asset("web/page.js", "text/javascript; charset=utf-8"),
+}
+
+func asset(file, kind string) answer {
+	body, err := web.ReadFile(file)
+	if err != nil {
+		panic("bug: " + err.Error())
+	}
+	return newAnswer(http.StatusOK, kind, body)
+}
+
+// How much the page shows. What is left out is counted on it.
+const (
+	maxProblems = 30
+	maxChildren = 200   // of one supervisor
+	maxRows     = 2_000 // of the tree
+	maxEvents   = 100
+	maxOpen     = 30 // children that a healthy supervisor shows unfolded
+)
+
+// pageView is what the template gets. All text in it is escaped there.
+type pageView struct {
+	Name     string
+	Now      time.Time
+	Look     look
+	Headline string
+	Detail   string
+	Probes   []probeView
+	Counts   []countView
+	Problems []rowView
+	Hidden   int // problems that are not shown
+	Tree     []rowView
+	Log      bool // there is one
+	Events   []eventView
+	Dropped  uint64
+	Actions  []Action
+	Outcome  *outcome
+}
+
+type probeView struct {
+	Name, Word string
+	Look       look
+}
+
+type countView struct {
+	Count int
+	Look  look
+}
+
+func (a *admin) page() answer     { return a.render("page.html") }
+func (a *admin) fragment() answer { return a.render("fragment.html") }
+
+func (a *admin) render(name string) answer {
+	var b bytes.Buffer
+	if err := templates.ExecuteTemplate(&b, name, a.see(time.Now())); err != nil {
+		panic("bug: " + err.Error())
+	}
+	return newAnswer(http.StatusOK, typeHTML, b.Bytes())
+}
+
+// see makes the view of the tree at now.
+func (a *admin) see(now time.Time) pageView {
+	v := pageView{
+		Name: a.probes.root, Now: now, Probes: a.probes.view(),
+		Log: a.log != nil, Events: viewEvents(a.log.Recent(maxEvents)), Dropped: a.sup.Dropped(),
+		Actions: a.actions.list, Outcome: a.actions.latest(),
+	}
+	snap, ok := a.look()
+	if !ok {
+		v.Look, v.Headline, v.Detail = lookBad, "No answer", tooSlow
+		return v
+	}
+	worst, total := problems(snap, maxProblems)
+	for _, node := range worst {
+		v.Problems = append(v.Problems, viewNode(node, now))
+	}
+	v.Hidden = total - len(worst)
+	v.Look, v.Headline, v.Detail = a.headline(snap, total)
+	v.Counts = count(snap)
+	b := builder{now: now, left: maxRows}
+	v.Tree = []rowView{b.row(snap)}
+	return v
+}
+
+// headline sums the tree up in a word and a sentence.
+func (a *admin) headline(root supervisor.Snapshot, problems int) (l look, word, sentence string) {
+	err := a.sup.Alive()
+	switch {
+	case root.State == supervisor.Failed:
+		return lookBad, "Gave up", textOf(root.LastErr)
+	case root.State == supervisor.Stopped:
+		return lookOff, "Stopped", "The tree has ended."
+	case err != nil:
+		return lookBad, "Cannot heal itself", textOf(err)
+	case a.sup.Draining():
+		return lookWait, "Draining", "It takes no new work, and stops."
+	case root.State == supervisor.Pending:
+		return lookWait, "Not started", "Run was not called yet."
+	case !a.sup.Started():
+		return lookWait, "Starting", whyTree(root)
+	case root.Status == supervisor.Down:
+		return lookBad, "Down", "Not ready, " + number(problems, "problem") + "."
+	case root.Status == supervisor.Degraded:
+		return lookWarn, "Degraded", "Ready, but " + number(problems, "problem") + "."
+	}
+	return lookFine, "All is well", "Every part is up."
+}
+
+// view shows the answers as a platform gets them.
+func (p *probes) view() []probeView {
+	var views []probeView
+	for _, v := range []verdict{p.livez(), p.readyz("readyz"), p.startupz()} {
+		view := probeView{Name: v.check, Word: "ok", Look: lookFine}
+		if v.status == supervisor.Down {
+			view.Word, view.Look = "no", lookBad
+		}
+		views = append(views, view)
+	}
+	return views
+}
+
+// count counts the tree's nodes by how they look, worst first.
+func count(root supervisor.Snapshot) []countView {
+	var counts [lookOff + 1]int
+	for node := range root.All() {
+		counts[lookOf(node)]++
+	}
+	var views []countView
+	for l, n := range counts {
+		if n > 0 {
+			views = append(views, countView{Count: n, Look: look(l)})
+		}
+	}
+	return views
+}

@@ -1,0 +1,182 @@
+package health_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coppice-go/coppice/health"
+	"github.com/coppice-go/coppice/supervisor"
+	"github.com/coppice-go/coppice/supervisor/suptest"
+)
+
+func TestThePageIsCalmWhenAllIsWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recent := health.NewLog(0)
+		tree := suptest.Start(t, shop(suptest.NewWorker(), suptest.NewWorker(), suptest.NewWorker()), supervisor.Options{Observer: recent.Observe})
+		tree.Sleep(200 * time.Second)
+		page := get(health.Admin(tree.Supervisor, health.AdminOptions{Log: recent}), "/").Body.String()
+		requireHas(t, page, "<title>shop: All is well</title>", ">All is well<", ">storage<", ">db<", "for 3 min 20 s", "5 up", "Recent events",
+			`href="style.css"`, `src="page.js"`, `<noscript><meta http-equiv="refresh"`)
+		requireHasNot(t, page, "Problems", `class="error`, `href="/`, `src="/`, "http://", "https://", "style=", "onclick")
+	})
+}
+
+func TestThePageShowsProblemsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, cache := suptest.NewWorker(), suptest.NewWorker()
+		tree := suptest.Start(t, shop(db, cache, suptest.NewWorker()), supervisor.Options{})
+		h := health.Admin(tree.Supervisor, health.AdminOptions{})
+		cache.Impaired(errors.New("slow"))
+		requireHas(t, get(h, "/").Body.String(), ">Degraded<", "Ready, but 1 problem.", "impaired", "slow")
+		db.AlwaysStarts(suptest.Attempt{Err: errRefused})
+		db.Fail(errRefused)
+		page := get(h, "/").Body.String()
+		requireHas(t, page, ">Down<", "Not ready, 2 problems.", "backing off", "attempt 1", "next start in 0.1 s", errRefused.Error(),
+			`readyz <strong class="bad">no</strong>`, `livez <strong class="fine">ok</strong>`)
+		problems, tree2, _ := strings.Cut(page, `id="tree-title"`)
+		if d, c := strings.Index(problems, ">shop/storage/db<"), strings.Index(problems, ">shop/storage/cache<"); d < 0 || c < d {
+			t.Errorf("db at %d, cache at %d", d, c)
+		}
+		requireHas(t, tree2, ">db<", ">http<")
+		fragment := get(h, "/fragment").Body.String()
+		requireHas(t, page, fragment)
+		requireHasNot(t, fragment, "<html", "<form")
+	})
+}
+
+func TestThePageNamesWhatStartingWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, cache := suptest.NewWorker().AlwaysStarts(suptest.Attempt{Hang: true}), suptest.NewWorker().AlwaysStarts(suptest.Attempt{Err: errRefused})
+		spec := shop(db, cache, suptest.NewWorker())
+		spec.Children[0].Concurrent = true
+		tree := suptest.Start(t, spec, supervisor.Options{})
+		page := get(health.Admin(tree.Supervisor, health.AdminOptions{}), "/").Body.String()
+		requireHas(t, page, ">Starting</strong> <span>shop/storage/db starting</span>")
+	})
+}
+
+func TestThePageTellsEveryPhase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sup, err := supervisor.New(pool(2, idle), supervisor.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		requireHas(t, get(health.Admin(sup, health.AdminOptions{}), "/").Body.String(), ">Not started<")
+
+		tree := suptest.Start(t, pool(2, idle), supervisor.Options{DrainDelay: time.Second})
+		h := health.Admin(tree.Supervisor, health.AdminOptions{})
+		tree.Cancel()
+		requireHas(t, get(h, "/").Body.String(), ">Draining<")
+		if err := tree.Wait(); err != nil {
+			t.Error(err)
+		}
+		requireHas(t, get(h, "/").Body.String(), ">Stopped<")
+
+		fails := func(context.Context, func()) error { return fmt.Errorf("%w: %w", supervisor.ErrEscalate, errRefused) }
+		tree = suptest.Start(t, pool(2, fails), supervisor.Options{})
+		if err := tree.Wait(); err == nil {
+			t.Error("no error")
+		}
+		requireHas(t, get(health.Admin(tree.Supervisor, health.AdminOptions{}), "/").Body.String(), ">Gave up<", errRefused.Error())
+	})
+}
+
+// Whatever holds text of others is escaped: names, errors, stacks, events.
+func TestThePageEscapesEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const evil = `<img src=x onerror="alert(1)">`
+		w, recent := suptest.NewWorker(), health.NewLog(0)
+		fails := func(context.Context, func()) error { return errors.New("<script>alert(1)") }
+		spec := supervisor.Spec{Name: "'><b>", Children: []supervisor.Spec{
+			w.Spec(evil), {Name: `"><script>x`, Children: []supervisor.Spec{{Name: "worker", Run: idle}}}, {Name: "fails", Run: fails},
+		}}
+		tree := suptest.Start(t, spec, supervisor.Options{Observer: recent.Observe})
+		w.Panic("</pre><script>")
+		page := get(health.Admin(tree.Supervisor, health.AdminOptions{Log: recent}), "/").Body.String()
+		requireHas(t, page, "&lt;img src=x onerror=&#34;alert(1)&#34;&gt;", "&lt;script&gt;alert(1)", `data-path="&#39;&gt;&lt;b&gt;`)
+		requireHasNot(t, page, "<img", "<script>", "<b>", `"><script`)
+	})
+}
+
+func TestThePageFoldsLargeTrees(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spec := pool(3_001, idle)
+		spec.Children[2_500].Run = func(context.Context, func()) error { return errRefused }
+		tree := suptest.Start(t, spec, supervisor.Options{})
+		page := get(health.Admin(tree.Supervisor, health.AdminOptions{}), "/").Body.String()
+		_, rows, _ := strings.Cut(page, `id="tree-title"`)
+		if n := strings.Count(rows, `class="leaf"`); n != 200 {
+			t.Errorf("%d rows", n)
+		}
+		if bad := strings.Index(rows, ">w2500<"); bad < 0 || bad > strings.Index(rows, ">w0<") {
+			t.Error("the problem does not come first")
+		}
+		requireHas(t, rows, "… and 2800 more")
+	})
+}
+
+func TestThePageFoldsWideTrees(t *testing.T) {
+	var spec supervisor.Spec
+	spec.Name = "wide"
+	for i := range 25 {
+		sub := pool(101, idle)
+		sub.Name = fmt.Sprint("s", i)
+		spec.Children = append(spec.Children, sub)
+	}
+	page := get(health.Admin(running(t, spec, supervisor.Options{}), health.AdminOptions{}), "/").Body.String()
+	if n := strings.Count(page, "<li>"); n > 2_020 {
+		t.Errorf("%d rows", n)
+	}
+	requireHas(t, page, "more</li>", `<details data-path="wide/s0"><summary>`)
+}
+
+// Contrast as WCAG 2.2 computes it, of every text colour on both grounds.
+func TestTheColoursCanBeRead(t *testing.T) {
+	css, err := os.ReadFile("web/style.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	light, dark, _ := strings.Cut(string(css), "prefers-color-scheme: dark")
+	for theme, text := range map[string]string{"light": light, "dark": dark} {
+		colours := map[string]float64{}
+		for _, m := range regexp.MustCompile(`--(\w+): #(\w{6});`).FindAllStringSubmatch(text, -1) {
+			colours[m[1]] = luminance(t, m[2])
+		}
+		for _, name := range []string{"text", "soft", "fine", "warn", "bad", "wait", "off"} {
+			for _, ground := range []string{"page", "card"} {
+				a, b := colours[name]+0.05, colours[ground]+0.05
+				if ratio := max(a, b) / min(a, b); ratio < 4.5 {
+					t.Errorf("%s: %s on %s has %.2f", theme, name, ground, ratio)
+				}
+			}
+		}
+	}
+}
+
+func luminance(t *testing.T, hex string) float64 {
+	t.Helper()
+	sum := 0.0
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		v, err := strconv.ParseUint(hex[2*i:2*i+2], 16, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := float64(v) / 255
+		if c <= 0.04045 {
+			c /= 12.92
+		} else {
+			c = math.Pow((c+0.055)/1.055, 2.4)
+		}
+		sum += weight * c
+	}
+	return sum
+}

@@ -1,0 +1,188 @@
+package health
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+// How much an answer says, whatever the size of the tree.
+const (
+	maxFailing = 20    // nodes that a red answer names
+	maxVerbose = 1_000 // nodes that a verbose answer lists
+)
+
+// A report is a verdict with the nodes that it rests on.
+type report struct {
+	check  string
+	status supervisor.Status
+	lines  []line
+	rest   string // what the lines leave out; "" if nothing
+}
+
+// A line says of one node how it is.
+type line struct {
+	path     string
+	status   supervisor.Status
+	optional bool
+	note     string // "" if there is nothing to say, or to publish
+}
+
+// report names nodes: those that fail, or all if verbose.
+func (p *probes) report(v verdict, verbose bool) report {
+	rep := report{check: v.check, status: v.status}
+	if verbose && v.below {
+		p.list(&rep, v)
+		return rep
+	}
+	blame := v.below && v.path == p.root
+	if v.note != "" || !blame { // otherwise those to blame say it all
+		rep.lines = []line{{path: v.path, status: v.status, note: p.noteOf(v)}}
+	}
+	if blame {
+		p.blame(&rep)
+	}
+	return rep
+}
+
+// noteOf explains the line of the node that was asked about.
+func (p *probes) noteOf(v verdict) string {
+	if v.note != "" || !v.below || !p.reasons {
+		return v.note
+	}
+	node, err := p.sup.Find(v.path)
+	if err != nil { // it has just been removed
+		return ""
+	}
+	return why(node)
+}
+
+// list adds the node that was asked about and all below it.
+func (p *probes) list(rep *report, v verdict) {
+	for node := range p.sup.All(v.path) {
+		if len(rep.lines) == maxVerbose {
+			rep.rest = fmt.Sprintf("only the first %d nodes are listed", maxVerbose)
+			break
+		}
+		rep.add(p, node)
+	}
+	if len(rep.lines) > 0 { // what v knows of it is more than its own state
+		rep.lines[0].status = v.status
+		if v.note != "" {
+			rep.lines[0].note = v.note
+		}
+	}
+}
+
+// blame adds the nodes that are to blame for a status that is not Up.
+func (p *probes) blame(rep *report) {
+	nodes, total := p.sup.Ailing(rep.status, maxFailing)
+	for _, node := range nodes {
+		rep.add(p, node)
+	}
+	if total > len(nodes) {
+		rep.rest = fmt.Sprintf("and %d more", total-len(nodes))
+	}
+}
+
+func (rep *report) add(p *probes, node supervisor.Snapshot) {
+	l := line{path: node.Path, status: node.Status, optional: node.Optional}
+	if p.reasons {
+		l.note = why(node)
+	}
+	rep.lines = append(rep.lines, l)
+}
+
+// text words the report as kube-apiserver does.
+func (rep report) text() answer {
+	var b strings.Builder
+	for _, l := range rep.lines {
+		l.text(&b)
+	}
+	if rep.rest != "" {
+		b.WriteString(rep.rest + "\n")
+	}
+	end, code := "passed", http.StatusOK
+	if rep.status == supervisor.Down {
+		end, code = "failed", http.StatusServiceUnavailable
+	}
+	fmt.Fprintf(&b, "%s check %s\n", rep.check, end)
+	return newAnswer(code, typeText, []byte(b.String()))
+}
+
+func (l line) text(b *strings.Builder) {
+	mark, word := "[+]", "ok"
+	switch l.status {
+	case supervisor.Down:
+		mark, word = "[-]", "failed"
+	case supervisor.Degraded:
+		word = "degraded"
+	}
+	b.WriteString(mark + l.path + " " + word)
+	if l.optional && l.status == supervisor.Down {
+		b.WriteString(" (optional)")
+	}
+	if l.note != "" {
+		b.WriteString(": " + l.note)
+	}
+	b.WriteByte('\n')
+}
+
+// healthJSON is the response of draft-inadarei-api-health-check-06.
+type healthJSON struct {
+	Status string                 `json:"status"`
+	Notes  []string               `json:"notes,omitempty"`
+	Checks map[string][]checkJSON `json:"checks,omitempty"`
+}
+
+// checkJSON is one of its checks. The time is that of the answer: the tree is
+// told of every change, so what it knows of a node is never older.
+type checkJSON struct {
+	Status string    `json:"status"`
+	Time   time.Time `json:"time"`
+	Output string    `json:"output,omitempty"`
+}
+
+func (rep report) json() answer {
+	out := healthJSON{Status: grade(rep.status), Checks: make(map[string][]checkJSON, len(rep.lines))}
+	if rep.rest != "" {
+		out.Notes = []string{rep.rest}
+	}
+	now := time.Now().UTC()
+	for _, l := range rep.lines {
+		c := checkJSON{Status: grade(l.status), Time: now}
+		if l.status != supervisor.Up {
+			c.Output = l.note
+		}
+		out.Checks[l.path] = []checkJSON{c}
+	}
+	code := http.StatusOK
+	if rep.status == supervisor.Down {
+		code = http.StatusServiceUnavailable
+	}
+	return marshal(code, typeHealth, out)
+}
+
+// grade is the draft's word for a status.
+func grade(s supervisor.Status) string {
+	switch s {
+	case supervisor.Up:
+		return "pass"
+	case supervisor.Degraded:
+		return "warn"
+	}
+	return "fail"
+}
+
+// marshal panics on what cannot be marshalled: our own structs can.
+func marshal(code int, kind string, v any) answer {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic("bug: " + err.Error())
+	}
+	return newAnswer(code, kind, append(body, '\n'))
+}

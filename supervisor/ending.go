@@ -1,0 +1,65 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+)
+
+// An ending is how an incarnation ended. It is judged by the goroutine that
+// ended: the methods of its error are user code, which no loop may wait for.
+type ending struct {
+	err error
+	is  marks
+}
+
+// marks are what an error says besides that something failed.
+type marks uint8
+
+const (
+	ignored     marks = 1 << iota // wraps ErrIgnore
+	escalated                     // wraps ErrEscalate, or suture's word for it
+	unavailable                   // wraps ErrUnavailable
+	overForGood                   // wraps suture's ErrDoNotRestart
+	obedient                      // says only that its context ended
+	panicked                      // is a panic
+	exhausted                     // is a supervisor's giving up
+	autoShut                      // is a supervisor's auto shutdown
+)
+
+func (e ending) has(m marks) bool { return e.is&m != 0 }
+
+// judge looks at how an incarnation with context ctx ended. An error whose
+// methods panic says nothing more.
+func judge(ctx context.Context, err error) (e ending) {
+	e.err = err
+	if err == nil {
+		return e
+	}
+	defer func() { _ = recover() }()
+	mark := func(m marks, holds bool) {
+		if holds {
+			e.is |= m
+		}
+	}
+	var gaveUp *IntensityError
+	_, isPanic := err.(*PanicError)
+	mark(panicked, isPanic)
+	mark(autoShut, err == ErrAutoShutdown)
+	mark(ignored, errors.Is(err, ErrIgnore))
+	mark(escalated, escalates(err))
+	mark(unavailable, errors.Is(err, ErrUnavailable))
+	mark(overForGood, doNotRestart(err))
+	mark(exhausted, errors.As(err, &gaveUp))
+	mark(obedient, errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
+	return e
+}
+
+// A pathError says where err happened. It puts that into words when it is
+// asked: the text of err is the worker's own.
+type pathError struct {
+	path string
+	err  error
+}
+
+func (e *pathError) Error() string { return e.path + ": " + e.err.Error() }
+func (e *pathError) Unwrap() error { return e.err }

@@ -1,0 +1,64 @@
+package supervisor
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestWatchdogNoticesAStuckLoop: an input that waits for five seconds, or a
+// step that takes as long, is noticed without anybody asking the loop, and so
+// is its end.
+func TestWatchdogNoticesAStuckLoop(t *testing.T) {
+	for name, owe := range map[string]func(*watchdog){
+		"an input waits": (*watchdog).waiting,
+		"a long step":    func(w *watchdog) { w.waiting(); w.busy() },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var stuck atomic.Int64
+			w := &watchdog{stuck: &stuck}
+			after := func(d time.Duration, want int64) {
+				t.Helper()
+				time.Sleep(d)
+				synctest.Wait()
+				if got := stuck.Load(); got != want {
+					t.Errorf("%s: %d loops are stuck after %v, want %d", name, got, d, want)
+				}
+			}
+			owe(w)
+			after(stuckAfter-time.Nanosecond, 0)
+			after(time.Nanosecond, 1)
+			after(time.Hour, 1)
+			w.idle()
+			after(time.Second, 0)
+			owe(w)
+			after(stuckAfter, 1)
+			w.stop()
+			after(0, 0)
+		})
+	}
+}
+
+// TestWatchdogBearsABusyLoop: one that keeps moving is not stuck, and an idle
+// one has no timer.
+func TestWatchdogBearsABusyLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stuck atomic.Int64
+		w := &watchdog{stuck: &stuck}
+		for range 100 {
+			w.waiting()
+			w.busy()
+			time.Sleep(time.Second)
+			w.idle()
+			if stuck.Load() != 0 {
+				t.Fatal("a loop that moves counts as stuck")
+			}
+		}
+		time.Sleep(2 * stuckAfter)
+		synctest.Wait()
+		if w.armed {
+			t.Error("an idle loop's watchdog is still armed")
+		}
+	})
+}
