@@ -84,7 +84,7 @@ func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	w.core = newCore(&spec, "root", func(*child) int { return 0 })
+	w.core = newCore(&spec, "root", w.ghostsOf)
 	w.core.random = func() float64 { return 0.5 }
 	fmt.Fprintf(&w.log, "%v concurrent=%v strict=%v %v quorum=%d auto=%v\n", spec.Strategy, spec.Concurrent, spec.Strict, spec.Intensity, spec.Quorum, spec.AutoShutdown)
 	for i := range spec.Children {
@@ -245,6 +245,9 @@ func (w *fuzzWorld) report(run *fuzzRun) {
 func (w *fuzzWorld) ghostEnds() {
 	i := w.bytes.below(len(w.ghosts))
 	ch := w.ghosts[i].child
+	if now := w.core.byName[ch.spec.Name]; now != nil {
+		ch = now // who has the path now is told
+	}
 	w.ghosts = append(w.ghosts[:i], w.ghosts[i+1:]...)
 	w.step(input{kind: returned, child: ch})
 }
@@ -409,7 +412,7 @@ func (w *fuzzWorld) checkStart(ch *child) {
 
 func (w *fuzzWorld) ghostsOf(ch *child) (n int) {
 	for _, g := range w.ghosts {
-		if g.child == ch {
+		if g.child.path == ch.path {
 			n++
 		}
 	}
@@ -476,6 +479,9 @@ func (w *fuzzWorld) recount() {
 		}
 		if waits := ch.state == BackingOff || ch.state == Starting && !ch.spec.isSupervisor(); waits && ch.queue == nil {
 			w.fail("%s is %v and waits for nothing", ch.path, ch.state)
+		}
+		if ch.state == Ready && ch.queue != nil && ch.queue != c.stops {
+			w.fail("%s is ready and still waits for a time", ch.path)
 		}
 	}
 	if c.counts != want || c.ill.count[Down]+c.ill.count[Degraded] != len(ills) {

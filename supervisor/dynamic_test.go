@@ -176,6 +176,40 @@ func TestRestartSkipsTheBackoff(t *testing.T) { // S42
 	})
 }
 
+func TestRestartForgetsEarlierFailures(t *testing.T) { // S42
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForOne, nil)
+		for range 4 {
+			w.b.Fail(errCrash)
+			w.Sleep(time.Second)
+		}
+		if err := w.Restart(t.Context(), "app/b"); err != nil {
+			t.Fatal(err)
+		}
+		w.b.Fail(errCrash)
+		if got := mustFind(t, w.Tree, "app/b").Attempt; got != 1 {
+			t.Errorf("the next failure is attempt %d, want 1", got)
+		}
+	})
+}
+
+// TestTemporaryThatWaitsInAGroupIsDroppedWithIt: it ran once, and only the
+// order to restart it would have run it again.
+func TestTemporaryThatWaitsInAGroupIsDroppedWithIt(t *testing.T) { // S13, S42
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForAll, func(app *supervisor.Spec) { app.Children[2].Restart = supervisor.Temporary })
+		w.b.Starts(suptest.Attempt{Err: errCrash})
+		if err := w.Restart(t.Context(), "app/c"); !errors.Is(err, supervisor.ErrRemoved) {
+			t.Errorf("Restart returned %v, want ErrRemoved", err)
+		}
+		w.Sleep(time.Minute)
+		if _, err := w.Find("app/c"); !errors.Is(err, supervisor.ErrNotFound) || w.c.Started() != 1 {
+			t.Errorf("it was started %d times, and then: %v", w.c.Started(), err)
+		}
+		w.RequireState("app/b", supervisor.Ready)
+	})
+}
+
 // TestWorkerMayCallAboutItself: the request stands, and the call returns when
 // its own context ends.
 func TestWorkerMayCallAboutItself(t *testing.T) { // S43
