@@ -173,8 +173,8 @@ func (c *core) proceed() {
 	}
 }
 
-// move picks one move: what had to wait for quiet, what is overdue, then stops from the last child
-// backwards, then starts from the first forwards.
+// move picks one move: what had to wait for quiet, then what is overdue, then
+// stops from the last child backwards, then starts from the first forwards.
 func (c *core) move() bool {
 	overdue := c.due.peek()
 	quiet := c.moving == 0 && c.stops.empty()

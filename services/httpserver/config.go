@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,24 +103,16 @@ func checkAddr(addr string) error {
 }
 
 func (c Config) withDefaults() Config {
-	orDefault(&c.ReadHeaderTimeout, 5*time.Second)
-	orDefault(&c.ReadTimeout, time.Minute)
-	orDefault(&c.WriteTimeout, time.Minute)
-	orDefault(&c.IdleTimeout, 2*time.Minute)
-	orDefault(&c.DrainTimeout, 5*time.Second)
-	if c.MaxHeaderBytes == 0 {
-		c.MaxHeaderBytes = 64 << 10
-	}
+	c.ReadHeaderTimeout = cmp.Or(c.ReadHeaderTimeout, 5*time.Second)
+	c.ReadTimeout = cmp.Or(c.ReadTimeout, time.Minute)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, time.Minute)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 2*time.Minute)
+	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, 64<<10)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 5*time.Second)
 	if c.Listen == nil {
 		c.Listen = func(ctx context.Context, addr string) (net.Listener, error) {
 			return new(net.ListenConfig).Listen(ctx, "tcp", addr)
 		}
 	}
 	return c
-}
-
-func orDefault(d *time.Duration, fallback time.Duration) {
-	if *d == 0 {
-		*d = fallback
-	}
 }

@@ -12,7 +12,7 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coppice-go/coppice/supervisor"
@@ -24,15 +24,15 @@ type Server struct {
 	cfg   Config
 	fault error
 	live  supervisor.Ref[string]
-
-	mu   sync.Mutex // guards addr
-	addr string     // to listen on: Config.Addr, once listening with its port
+	addr  atomic.Pointer[string] // to listen on: Config.Addr, once listening with its port
 }
 
 // New returns a server, which runs where its Spec stands in a tree. It never
 // fails; faults in cfg are reported by supervisor.New.
 func New(cfg Config) *Server {
-	return &Server{cfg: cfg.withDefaults(), fault: cfg.validate(), addr: cfg.Addr}
+	s := &Server{cfg: cfg.withDefaults(), fault: cfg.validate()}
+	s.addr.Store(&cfg.Addr)
+	return s
 }
 
 // Spec returns a worker that is ready once the server listens. It fails to
@@ -60,32 +60,29 @@ func (s *Server) run(ctx context.Context, ready func(string)) error {
 	case <-ctx.Done():
 		serving.end(context.Cause(ctx), s.cfg.DrainTimeout)
 		<-serving.idle // however long it takes: the supervisor counts the time
+		<-serving.served
 		return nil
-	case <-serving.served:
-		serving.end(serving.err, 0)
+	case err := <-serving.served:
+		serving.end(err, 0)
 		select { // nobody counts the time
 		case <-serving.idle:
 		case <-time.After(stopMargin):
 		}
-		return fmt.Errorf("httpserver: serve %s: %w", l.Addr(), serving.err)
+		return fmt.Errorf("httpserver: serve %s: %w", l.Addr(), err)
 	}
 }
 
 // listen opens the listener. A port that was given instead of 0 is kept, so
 // that clients find the next incarnation where they found this one.
 func (s *Server) listen(ctx context.Context) (net.Listener, error) {
-	s.mu.Lock()
-	addr := s.addr
-	s.mu.Unlock()
+	addr := *s.addr.Load()
 	l, err := s.cfg.Listen(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
 	host, port, _ := net.SplitHostPort(addr)
 	if _, given, err := net.SplitHostPort(l.Addr().String()); err == nil && port == "0" {
-		s.mu.Lock()
-		s.addr = net.JoinHostPort(host, given)
-		s.mu.Unlock()
+		s.addr.Store(new(net.JoinHostPort(host, given)))
 	}
 	return l, nil
 }

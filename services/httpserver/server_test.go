@@ -359,6 +359,41 @@ func TestAHandlerThatHangsDoesNotKeepABrokenListener(t *testing.T) {
 	})
 }
 
+// Even if it was told to stop before net/http knew of the listener.
+func TestTheListenerIsClosedWhenTheWorkerReturns(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		var n network
+		s := New(Config{Handler: http.HandlerFunc(ok), Listen: n.Listen})
+		if err := s.run(ctx, func(string) {}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-n.listener().closed:
+		default:
+			t.Fatal("the listener is open")
+		}
+	}
+}
+
+// It may come on a connection that was open, while that is being closed.
+func TestARequestAfterTheEndIsTurnedAway(t *testing.T) {
+	l, err := new(network).Listen(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := false
+	s := serve(t.Context(), &Config{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served = true })}, l)
+	s.end(errBroken, time.Minute)
+	defer func() {
+		if v := recover(); v != http.ErrAbortHandler || served {
+			t.Errorf("ServeHTTP panicked with %v, and the handler ran: %t; want ErrAbortHandler and false", v, served)
+		}
+	}()
+	s.ServeHTTP(nil, nil)
+}
+
 func TestASlowClientIsCutOff(t *testing.T) {
 	for _, tc := range []struct {
 		name, sends string

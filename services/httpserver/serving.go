@@ -13,20 +13,17 @@ type serving struct {
 	http    http.Server
 	handler http.Handler
 	cut     context.CancelCauseFunc // ends the contexts of all requests
+	served  chan error              // what Serve returned, once
 
-	served chan struct{} // closed when Serve has returned
-	err    error         // what it returned
-
-	mu      sync.Mutex    // guards running and ended
-	running int           // handlers, those of hijacked connections too
-	ended   bool          // no more are let in
-	idle    chan struct{} // closed when ended and none is running
+	mu   sync.Mutex    // guards held
+	held int           // by each handler, those of hijacked connections too, and until end
+	idle chan struct{} // closed when held is 0; from then on nobody is let in
 }
 
 // serve begins to serve l. Requests' contexts carry the values of ctx.
 func serve(ctx context.Context, cfg *Config, l net.Listener) *serving {
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
-	s := &serving{handler: cfg.Handler, cut: cut, served: make(chan struct{}), idle: make(chan struct{})}
+	s := &serving{handler: cfg.Handler, cut: cut, served: make(chan error, 1), held: 1, idle: make(chan struct{})}
 	s.http = http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
@@ -37,10 +34,7 @@ func serve(ctx context.Context, cfg *Config, l net.Listener) *serving {
 		ErrorLog:          cfg.ErrorLog,
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}
-	go func() {
-		defer close(s.served)
-		s.err = s.http.Serve(l)
-	}()
+	go func() { s.served <- s.http.Serve(l) }()
 	return s
 }
 
@@ -53,32 +47,19 @@ func (s *serving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-func (s *serving) enter() bool {
+func (s *serving) enter() (in bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.ended {
-		s.running++
+	if in = s.held > 0; in {
+		s.held++
 	}
-	return !s.ended
+	return in
 }
 
 func (s *serving) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running--
-	s.closeIfIdle()
-}
-
-// turnAway lets no more requests in.
-func (s *serving) turnAway() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = true
-	s.closeIfIdle()
-}
-
-func (s *serving) closeIfIdle() {
-	if s.ended && s.running == 0 {
+	if s.held--; s.held == 0 {
 		close(s.idle)
 	}
 }
@@ -90,12 +71,11 @@ func (s *serving) end(cause error, within time.Duration) {
 	patience, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	_ = s.http.Shutdown(patience) // fails if time is short; Close does the rest
-	s.turnAway()
+	s.leave()
 	select {
 	case <-s.idle:
 	case <-patience.Done():
 	}
 	s.cut(cause)
 	_ = s.http.Close()
-	<-s.served
 }

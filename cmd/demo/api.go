@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// api returns the handler of the shop.
+func (s *shop) api() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.getIndex)
+	mux.HandleFunc("GET /prices", s.answer(s.getPrices))
+	mux.HandleFunc("POST /orders", s.answer(s.postOrder))
+	mux.HandleFunc("GET /orders/{id}", s.answer(s.getOrder))
+	return mux
+}
+
+// badRequest is an error that is the client's, in words for the client.
+type badRequest struct{ error }
+
+// answer adapts a function that returns what to say as JSON. Nobody waits for
+// it longer than dbPatience.
+func (s *shop) answer(f func(r *http.Request) (code int, v any, err error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), dbPatience)
+		defer cancel()
+		code, v, err := f(r.WithContext(ctx))
+		if err != nil {
+			s.refuse(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		_ = json.NewEncoder(w).Encode(v) // fails if the client is gone
+	}
+}
+
+// refuse says no, and when to come back if that helps.
+func (s *shop) refuse(w http.ResponseWriter, err error) {
+	var bad badRequest
+	switch {
+	case errors.As(err, &bad):
+		http.Error(w, bad.Error(), http.StatusBadRequest)
+	case errors.Is(err, sql.ErrNoRows):
+		http.Error(w, "there is no such thing", http.StatusNotFound)
+	default:
+		seconds := retryAfter(s.db.DB.RetryAfter())
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		http.Error(w, fmt.Sprintf("the shop is being mended; come back in %d s", seconds), http.StatusServiceUnavailable)
+	}
+}
+
+// retryAfter returns whole seconds, at least one.
+func retryAfter(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }
+
+func (s *shop) getPrices(r *http.Request) (int, any, error) {
+	prices, err := s.listPrices(r.Context())
+	return http.StatusOK, prices, err
+}
+
+func (s *shop) getOrder(r *http.Request) (int, any, error) {
+	o, err := s.find(r.Context(), r.PathValue("id"))
+	return http.StatusOK, o, err
+}
+
+func (s *shop) postOrder(r *http.Request) (int, any, error) {
+	var wish struct {
+		Item     string `json:"item"`
+		Quantity int64  `json:"quantity"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 4<<10)).Decode(&wish); err != nil {
+		return 0, nil, badRequest{errors.New(`send {"item":"kettle","quantity":2}`)}
+	}
+	if wish.Quantity < 1 || wish.Quantity > 1000 {
+		return 0, nil, badRequest{errors.New("quantity is not within 1 and 1000")}
+	}
+	o, err := s.place(r.Context(), wish.Item, wish.Quantity)
+	return http.StatusCreated, o, err
+}
+
+func (s *shop) getIndex(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprint(w, "The shop: GET /prices, POST /orders {\"item\":\"kettle\",\"quantity\":2}, GET /orders/{id}\n")
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/coppice-go/coppice/health"
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+// program is the shop with what stands around its tree: the listeners of the
+// platform and of the operator, and the customers.
+type program struct {
+	cfg       config
+	shop      *shop
+	sup       *supervisor.Supervisor
+	customers *customers
+	listeners []*health.Server
+}
+
+// newProgram prepares everything and starts nothing but the two listeners:
+// probes are answered before the first child starts. What fails here is the
+// fault of whoever started it.
+func newProgram(cfg config, log zerolog.Logger, observe func(supervisor.Event)) (p *program, err error) {
+	p = &program{cfg: cfg}
+	defer func() {
+		if err != nil {
+			p.close()
+			err = usageError{err}
+		}
+	}()
+	if p.shop, err = newShop(cfg, log); err != nil {
+		return p, err
+	}
+	recent := health.NewLog(0)
+	p.sup, err = supervisor.New(p.shop.tree(), supervisor.Options{
+		DrainDelay: cfg.drain, GracePeriod: cfg.grace,
+		Observer: func(e supervisor.Event) {
+			recent.Observe(e)
+			observe(e)
+		},
+	})
+	if err != nil {
+		return p, err
+	}
+	p.shop.sup = p.sup
+	p.customers = newCustomers(cfg.load, p.shopURL)
+	return p, p.listen(recent)
+}
+
+func (p *program) listen(recent *health.Log) error {
+	if err := p.shop.checkAddr(); err != nil {
+		return err
+	}
+	probes, err := health.Serve(p.cfg.probes, p.sup)
+	if err != nil {
+		return fmt.Errorf("-probes: %w", err)
+	}
+	p.listeners = append(p.listeners, probes)
+	admin, err := health.ServeAdmin(p.cfg.admin, p.sup, health.AdminOptions{
+		Token: p.cfg.adminToken, Log: recent, Actions: p.shop.actions(),
+	})
+	if err != nil {
+		return fmt.Errorf("-admin: %w", err)
+	}
+	p.listeners = append(p.listeners, admin)
+	return nil
+}
+
+// run runs the tree until ctx is done or its root gives up; see
+// supervisor.Run. The customers leave when it drains, as a load balancer has
+// them do.
+func (p *program) run(ctx context.Context) error {
+	visits, leave := context.WithCancel(ctx)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		p.customers.run(visits)
+	}()
+	err := p.sup.Run(ctx)
+	leave()
+	<-gone
+	p.shop.workers.Close() // what it hands back is in the database, and found by the next sweep
+	return err
+}
+
+// close ends what is not the tree's. The probes answer until here.
+func (p *program) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for _, l := range p.listeners {
+		_ = l.Shutdown(ctx) // answers cut off now are cut off for good reason
+	}
+	p.shop.close()
+}
+
+// shopURL is where customers find the shop, once it was open.
+func (p *program) shopURL() string {
+	if l := p.shop.faults.listener.Load(); l != nil {
+		return "http://" + local((*l).Addr().String())
+	}
+	return "http://" + local(p.cfg.addr)
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/rs/zerolog"
+
+	"github.com/coppice-go/coppice/supervisor/zlog"
+)
+
+// serve runs the shop until a signal, or until its tree gives up.
+func serve(cfg config, stdout, stderr io.Writer) error {
+	log := newLog(cfg.log, stderr)
+	p, err := newProgram(cfg, log, zlog.Observer(log))
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	ctx, release := untilSignal(p.shop.close)
+	defer release()
+	p.welcome(stdout, log, forPeople(cfg.log, stderr))
+
+	err = p.run(ctx)
+	p.goodbye(log)
+	if err != nil {
+		headline := "the shop gave up"
+		if ctx.Err() != nil {
+			headline = "the shop did not stop cleanly"
+		}
+		p.report(fmt.Errorf("%s: %w", headline, err), log, stderr)
+		return errReported
+	}
+	return nil
+}
+
+// untilSignal returns a context that ends with the first SIGINT, SIGTERM or,
+// when the terminal is closed, SIGHUP. The second ends the process at once: who
+// asks twice does not want to wait.
+func untilSignal(atOnce func()) (ctx context.Context, release func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-signals
+		cancel()
+		second := <-signals
+		atOnce()
+		os.Exit(128 + int(second.(syscall.Signal)))
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+	}
+}
+
+// welcome says where to look, and what to do next.
+func (p *program) welcome(w io.Writer, log zerolog.Logger, people bool) {
+	shop, probes, admin := "http://"+local(p.cfg.addr), "http://"+p.listeners[0].Addr(), "http://"+p.listeners[1].Addr()
+	if !people {
+		log.Info().Str("shop", shop).Str("probes", probes).Str("admin", admin).Msg("starting")
+		return
+	}
+	fmt.Fprintf(w, `A shop that heals in front of you.
+
+  admin page   %s/   <- open this one: the tree, live, and buttons to break it
+  shop         %s/prices
+  probes       %s/readyz
+
+Or break it from another terminal: %s chaos
+Ctrl-C ends it in order, twice at once.
+
+`, admin, shop, probes, p.chaosCommand())
+}
+
+// chaosCommand is what to type to break this very demo.
+func (p *program) chaosCommand() string {
+	if preset := new(config).flags().Lookup("admin").DefValue; p.cfg.admin != preset {
+		return self() + " chaos -admin " + p.cfg.admin
+	}
+	return self() + " chaos"
+}
+
+// self is how this program was called.
+func self() string {
+	if strings.Contains(os.Args[0], "go-build") {
+		return "go run ./cmd/demo"
+	}
+	if filepath.Base(os.Args[0]) == os.Args[0] || filepath.IsAbs(os.Args[0]) {
+		return filepath.Base(os.Args[0])
+	}
+	return os.Args[0]
+}
+
+// goodbye tells what became of the customers.
+func (p *program) goodbye(log zerolog.Logger) {
+	t, jobs := p.customers.count(), p.shop.workers.Stats()
+	log.Info().Int("served", t.requests[served]).Int("refused", t.requests[refused]).Int("cut", t.requests[cut]).
+		Int("hung", t.requests[hung]).Int("orders", t.orders).
+		Int("fulfilled", jobs.Done).Int("handed_back", jobs.HandedBack).Msg("the shop is closed")
+}
+
+// report leaves behind why the tree ended, and how it looked: in the log, and
+// where the platform looks for it.
+func (p *program) report(err error, log zerolog.Logger, stderr io.Writer) {
+	tree := p.sup.Snapshot().String()
+	if forPeople(p.cfg.log, stderr) {
+		log.Error().Msg(err.Error())
+		fmt.Fprintf(stderr, "\n%s", tree)
+	} else {
+		log.Error().Str("tree", tree).Msg(err.Error())
+	}
+	terminationLog(p.cfg.terminationLog, fmt.Sprintf("%v\n\n%s", err, tree))
+}
+
+// terminationLog writes to the file, if it is there, as much as Kubernetes
+// reads of it, to show it with the pod.
+func terminationLog(file, text string) {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return // not in a container
+	}
+	_, _ = io.WriteString(f, clip(text, 4096)) // the log has it, too
+	_ = f.Close()
+}
+
+// clip returns the first n bytes of s at most.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}

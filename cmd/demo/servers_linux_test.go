@@ -1,0 +1,191 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// password is what the servers want. It can be recognised where it must not be
+// seen.
+const password = "s3cret-hunter2"
+
+func TestRealServers(t *testing.T) {
+	t.Parallel()
+	postgres, redis := newPostgres(t), newRedis(t)
+	postgres.start()
+	redis.start()
+	d := startReady(t, "-load", "20",
+		"-dsn", fmt.Sprintf("postgres://app:%s@%s/postgres?sslmode=disable", password, postgres.addr),
+		"-redis", fmt.Sprintf("redis://:%s@%s/0", password, redis.addr))
+	before := d.buy()
+
+	postgres.kill()
+	d.until("readiness goes red", func() bool { return !d.ready() })
+	if r := d.do(http.MethodPost, d.shop+"/orders", `{"item":"mug","quantity":1}`); r.code != http.StatusServiceUnavailable || r.retryAfter == "" {
+		t.Errorf("POST /orders without a database: %+v, want 503 with Retry-After", r)
+	}
+	postgres.start()
+	d.until("readiness goes green", d.ready)
+	after := d.buy()
+	d.until("the orders are fulfilled", func() bool { return d.fulfilled(before) && d.fulfilled(after) })
+
+	postgres.signal(syscall.SIGSTOP)
+	asked := time.Now()
+	r := d.do(http.MethodPost, d.shop+"/orders", `{"item":"mug","quantity":1}`)
+	if took := time.Since(asked); r.code != http.StatusServiceUnavailable || r.retryAfter == "" || took > dbPatience+2*time.Second {
+		t.Errorf("POST /orders to a frozen database: %+v after %v, want 503 with Retry-After", r, took)
+	}
+	d.until("readiness goes red", func() bool { return !d.ready() })
+	postgres.signal(syscall.SIGCONT)
+	d.until("readiness goes green", d.ready)
+
+	redis.kill()
+	d.until("the cache is missed", func() bool { return d.get(d.probes+"/readyz/shop/storage/cache").code == http.StatusServiceUnavailable })
+	if !d.ready() {
+		t.Error("the shop is not ready without a cache, which it can do without")
+	}
+	redis.start()
+	d.until("the cache is back", func() bool { return d.get(d.probes+"/readyz/shop/storage/cache").code == http.StatusOK })
+
+	d.signal(syscall.SIGTERM)
+	if code := d.exit(10 * time.Second); code != exitOK {
+		t.Errorf("exit code %d, want %d", code, exitOK)
+	}
+	if strings.Contains(d.out.String(), password) {
+		t.Error("the password is told")
+	}
+}
+
+// server is a server process with a port and a directory of its own.
+type server struct {
+	t       *testing.T
+	addr    string
+	dir     string
+	attr    *syscall.SysProcAttr
+	args    []string
+	process *exec.Cmd // nil while it does not run
+}
+
+func newServer(t *testing.T) *server {
+	t.Helper()
+	// Not t.TempDir: only its owner may pass the directory above that one.
+	dir, err := os.MkdirTemp("", "demo-server-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, addr: freeAddr(t), dir: dir, attr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}}
+	t.Cleanup(func() {
+		s.kill()
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func newRedis(t *testing.T) *server {
+	t.Helper()
+	program := find(t, "redis-server")
+	s := newServer(t)
+	s.args = []string{program, "--port", s.port(), "--bind", "127.0.0.1", "--dir", s.dir, "--requirepass", password, "--save", ""}
+	return s
+}
+
+func newPostgres(t *testing.T) *server {
+	t.Helper()
+	postgres, initdb := find(t, "postgres"), find(t, "initdb")
+	s := newServer(t)
+	if os.Getuid() == 0 {
+		s.runAsNobody() // it refuses to run as root
+	}
+	data, secret := filepath.Join(s.dir, "data"), filepath.Join(s.dir, "password")
+	if err := os.WriteFile(secret, []byte(password), 0o644); err != nil { // nobody must read it
+		t.Fatal(err)
+	}
+	cmd := exec.Command(initdb, "-D", data, "-U", "app", "-A", "scram-sha-256", "--pwfile", secret, "--no-sync", "-E", "UTF8", "--locale", "C")
+	cmd.Dir, cmd.SysProcAttr = s.dir, s.attr
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	s.args = []string{postgres, "-D", data, "-p", s.port(), "-h", "127.0.0.1", "-k", s.dir, "-F"}
+	return s
+}
+
+func (s *server) port() string {
+	_, port, _ := net.SplitHostPort(s.addr)
+	return port
+}
+
+func (s *server) runAsNobody() {
+	u, err := user.Lookup("nobody")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	s.attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	if err := os.Chown(s.dir, uid, gid); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// start starts the server, with the data of its last run. It does not wait: the
+// demo has to.
+func (s *server) start() {
+	s.t.Helper()
+	s.process = exec.Command(s.args[0], s.args[1:]...)
+	s.process.Dir, s.process.SysProcAttr = s.dir, s.attr
+	if err := s.process.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// kill ends the server as a crash does.
+func (s *server) kill() {
+	if s.process == nil {
+		return
+	}
+	s.signal(syscall.SIGKILL)
+	_ = s.process.Wait() // it was killed, it says
+	s.process = nil
+}
+
+// signal signals the server and its children, some of which may end by
+// themselves before their turn.
+func (s *server) signal(sig syscall.Signal) {
+	pid := s.process.Process.Pid
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	for _, p := range append([]string{strconv.Itoa(pid)}, strings.Fields(string(children))...) {
+		if pid, err := strconv.Atoi(p); err == nil {
+			_ = syscall.Kill(pid, sig)
+		}
+	}
+}
+
+// find finds a program, or ends the test: where the tests must be complete
+// (CI=true) as a failure.
+func find(t *testing.T, name string) string {
+	t.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name); len(found) > 0 {
+		return slices.Max(found)
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is not installed", name)
+	}
+	t.Skipf("%s is not installed", name)
+	return ""
+}

@@ -1,0 +1,49 @@
+package servers
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// StartRedis starts a new Redis server that keeps its data on disk. The test
+// is skipped where none is installed.
+func StartRedis(t testing.TB) *Server {
+	t.Helper()
+	redis := program(t, "redis-server")
+	s := newServer(t, "")
+	s.args = []string{
+		redis, "--port", s.Port, "--bind", "127.0.0.1", "--dir", s.dir, "--requirepass", Password,
+		"--save", "", "--appendonly", "yes",
+	}
+	s.answers = func(ctx context.Context) error { return ping(ctx, s.Addr) }
+	s.Start()
+	return s
+}
+
+// ping asks whether the server at addr takes the password, which it does when
+// it has loaded its data.
+func ping(ctx context.Context, addr string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(conn, "AUTH %s\r\nPING\r\n", Password); err != nil {
+		return err
+	}
+	r := bufio.NewReader(conn)
+	for _, want := range []string{"+OK", "+PONG"} {
+		if line, err := r.ReadString('\n'); err != nil || strings.TrimSpace(line) != want {
+			return fmt.Errorf("it said %q, want %q (%v)", line, want, err)
+		}
+	}
+	return nil
+}

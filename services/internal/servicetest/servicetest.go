@@ -1,0 +1,164 @@
+// Package servicetest is the conformance test that every service passes.
+//
+//	func TestConformance(t *testing.T) {
+//		servicetest.Run(t, servicetest.Subject{
+//			New: func(t *testing.T) (supervisor.Spec, func()) {
+//				m := miniredis.RunT(t)
+//				return New(Config{Addr: m.Addr()}).Spec("cache"), m.Close
+//			},
+//		})
+//	}
+//
+// Each promise is a subtest with a service of its own, run as the only child
+// of a real tree. Start runs such a tree for what is special to a service. Do
+// not mark the tests around them parallel: goroutines of others would look
+// like leaks.
+package servicetest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+// Patience of the tests. A service under test should be configured so that it
+// notices within a few seconds that its dependency is gone.
+const (
+	prompt  = 2 * time.Second // a stop, from the end of the context to the return of Run
+	patient = time.Minute     // everything that is only waited for
+)
+
+// Subject is a service to be tested.
+type Subject struct {
+	// New returns the Spec of a fresh service in a working environment, and
+	// what makes its dependency go away (nil if it has none). It is called
+	// once for each promise; what it starts it ends by t.Cleanup. The Spec's
+	// Backoff is the test's, its other fields are kept. Where it has children,
+	// the promises are those of each worker among them.
+	New func(t *testing.T) (spec supervisor.Spec, breakIt func())
+
+	// Secrets must not appear in any error, event or snapshot, whether the
+	// service works, breaks or cannot start. Make them recognisable.
+	Secrets []string
+
+	// BadStarts returns Specs that must fail: by their Fault, or by an error
+	// before they are ready. Nil if there is nothing that can fail.
+	BadStarts func(t *testing.T) []supervisor.Spec
+}
+
+// Run tests that s keeps the promises of a service.
+func Run(t *testing.T, s Subject) {
+	t.Run("BecomesReadyOnce", s.becomesReadyOnce)
+	t.Run("StopsPromptly", s.stopsPromptly)
+	t.Run("StopsPromptlyWhileStarting", s.stopsPromptlyWhileStarting)
+	t.Run("RunsAgain", s.runsAgain)
+	t.Run("FailsUnavailableWithoutItsDependency", s.failsUnavailable)
+	t.Run("StopsPromptlyWithoutItsDependency", s.stopsPromptlyBroken)
+	t.Run("BadStartsFail", s.badStartsFail)
+}
+
+func (s Subject) becomesReadyOnce(t *testing.T) {
+	spec, _ := s.New(t)
+	tree := Start(t, spec, s.Secrets...)
+	tree.Await(supervisor.EventReady)
+	tree.Stop()
+	for i, inc := range tree.incarnations {
+		if inc.readies != 1 {
+			t.Errorf("incarnation %d called ready %d times, want once", i+1, inc.readies)
+		}
+	}
+}
+
+// stopsPromptly also wants nil: an incarnation that did as it was told has not
+// failed.
+func (s Subject) stopsPromptly(t *testing.T) {
+	spec, _ := s.New(t)
+	tree := Start(t, spec, s.Secrets...)
+	tree.Await(supervisor.EventReady)
+	tree.Stop()
+	for i, inc := range tree.incarnations {
+		if inc.err != nil {
+			t.Errorf("incarnation %d ended its stop with %v, want nil", i+1, inc.err)
+		}
+	}
+}
+
+func (s Subject) stopsPromptlyWhileStarting(t *testing.T) {
+	spec, _ := s.New(t)
+	tree := Start(t, spec, s.Secrets...)
+	tree.awaitStart()
+	tree.Stop()
+}
+
+// runsAgain runs the same Spec in one tree after another: what the first
+// incarnation held (a port, a file, a closed pool) must not be in the way.
+func (s Subject) runsAgain(t *testing.T) {
+	spec, _ := s.New(t)
+	for range 3 {
+		tree := Start(t, spec, s.Secrets...)
+		tree.Await(supervisor.EventReady)
+		tree.Stop()
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// failsUnavailable wants it of the incarnation that lost its dependency, and
+// of the next one, which never had it.
+func (s Subject) failsUnavailable(t *testing.T) {
+	spec, breakIt := s.New(t)
+	if breakIt == nil {
+		t.Skip("it has no dependency")
+	}
+	tree := Start(t, spec, s.Secrets...)
+	tree.Await(supervisor.EventReady)
+	breakIt()
+	for n := 1; n <= 2; n++ {
+		switch inc := tree.awaitEnd(n); {
+		case !errors.Is(inc.err, supervisor.ErrUnavailable):
+			t.Errorf("incarnation %d ended with %v, want an error that wraps ErrUnavailable", n, inc.err)
+		case n == 2 && inc.readies != 0:
+			t.Errorf("incarnation 2 was ready without its dependency")
+		}
+	}
+	tree.Stop()
+}
+
+func (s Subject) stopsPromptlyBroken(t *testing.T) {
+	spec, breakIt := s.New(t)
+	if breakIt == nil {
+		t.Skip("it has no dependency")
+	}
+	tree := Start(t, spec, s.Secrets...)
+	tree.Await(supervisor.EventReady)
+	breakIt()
+	tree.Stop()
+}
+
+func (s Subject) badStartsFail(t *testing.T) {
+	if s.BadStarts == nil {
+		t.Skip("none")
+	}
+	for i, spec := range s.BadStarts(t) {
+		if spec.Fault != nil {
+			s.mustNotValidate(t, i, spec)
+			continue
+		}
+		tree := Start(t, spec, s.Secrets...)
+		if inc := tree.awaitEnd(1); inc.err == nil || inc.readies != 0 {
+			t.Errorf("bad start %d: ended with %v after ready was called %d times, want an error before ready", i, inc.err, inc.readies)
+		}
+		tree.Stop()
+	}
+}
+
+func (s Subject) mustNotValidate(t *testing.T, i int, spec supervisor.Spec) {
+	_, err := supervisor.New(root(spec), supervisor.Options{})
+	if !errors.Is(err, spec.Fault) {
+		t.Errorf("bad start %d: New returned %v, want the fault %v", i, err, spec.Fault)
+	}
+	wantNoSecret(t, s.Secrets, "the fault", err)
+}

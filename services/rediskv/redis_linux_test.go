@@ -1,0 +1,109 @@
+package rediskv
+
+import (
+	"errors"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/coppice-go/coppice/services/internal/servers"
+	"github.com/coppice-go/coppice/services/internal/servicetest"
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+func realKV(server *servers.Server) *KV {
+	return New(quick(Config{Addr: server.Addr, Password: servers.Password}))
+}
+
+func TestRedisConformance(t *testing.T) {
+	server := servers.StartRedis(t)
+	for name, harm := range map[string]struct{ do, undo func() }{
+		"killed": {server.Kill, server.Start},
+		"frozen": {server.Freeze, server.Thaw},
+	} {
+		t.Run(name, func(t *testing.T) {
+			servicetest.Run(t, servicetest.Subject{
+				New: func(t *testing.T) (supervisor.Spec, func()) {
+					return realKV(server).Spec("cache"), func() {
+						t.Cleanup(harm.undo)
+						harm.do()
+					}
+				},
+				Secrets: []string{servers.Password},
+				BadStarts: func(*testing.T) []supervisor.Spec {
+					return []supervisor.Spec{
+						New(quick(Config{Addr: server.Addr, Password: "wrong-" + servers.Password})).Spec("cache"),
+						New(quick(Config{Addr: server.Addr, Username: "nobody", Password: servers.Password})).Spec("cache"),
+						New(quick(Config{Addr: server.Addr})).Spec("cache"),
+						New(quick(Config{Addr: server.Addr, Password: servers.Password, DB: 1000})).Spec("cache"),
+					}
+				},
+			})
+		})
+	}
+}
+
+func TestRedisHealsWhenTheServerIsBack(t *testing.T) {
+	server := servers.StartRedis(t)
+	kv := realKV(server)
+	tree := servicetest.Start(t, kv.Spec("cache"), servers.Password)
+	tree.Await(supervisor.EventReady)
+	if err := mustPeek(t, kv).Set(t.Context(), "wood", "hazel", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	server.Kill()
+	tree.Await(supervisor.EventImpaired)
+	if e := tree.Await(supervisor.EventExited); !errors.Is(e.Err, supervisor.ErrUnavailable) {
+		t.Errorf("exited with %v, want ErrUnavailable", e.Err)
+	}
+	if e := tree.Await(supervisor.EventStartFailed); !errors.Is(e.Err, supervisor.ErrUnavailable) {
+		t.Errorf("failed to start with %v, want ErrUnavailable", e.Err)
+	}
+	server.Start()
+	tree.Await(supervisor.EventReady)
+	if got, err := mustPeek(t, kv).Get(t.Context(), "wood").Result(); got != "hazel" || err != nil {
+		t.Errorf("the healed client reads %q, %v", got, err)
+	}
+	tree.Stop()
+}
+
+func TestAFrozenRedisServerHoldsUpNobody(t *testing.T) {
+	server := servers.StartRedis(t)
+	kv := realKV(server)
+	kv.cfg.ReadTimeout = time.Hour
+	tree := servicetest.Start(t, kv.Spec("cache"), servers.Password)
+	tree.Await(supervisor.EventReady)
+	client := mustPeek(t, kv)
+	server.Freeze()
+	waiting := make(chan error)
+	go func() { waiting <- client.Get(t.Context(), "wood").Err() }()
+	tree.Await(supervisor.EventExited)
+	if err := <-waiting; err == nil {
+		t.Error("a frozen server answered")
+	}
+	tree.Stop()
+	server.Thaw()
+}
+
+func TestRestartsAtAFrozenRedisServerPileUpNoGoroutines(t *testing.T) {
+	server := servers.StartRedis(t)
+	tree := servicetest.Start(t, realKV(server).Spec("cache"), servers.Password)
+	tree.Await(supervisor.EventReady)
+	before := runtime.NumGoroutine()
+	for range 2 {
+		server.Freeze()
+		tree.Await(supervisor.EventExited)
+		tree.Await(supervisor.EventStartFailed)
+		tree.Await(supervisor.EventStartFailed)
+		server.Thaw()
+		tree.Await(supervisor.EventReady)
+	}
+	deadline := time.Now().Add(3 * time.Second)
+	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
+		runtime.Gosched()
+	}
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines after two outages, %d before", after, before)
+	}
+	tree.Stop()
+}

@@ -1,0 +1,210 @@
+// Package sqldb runs a pool of SQL connections, to SQLite in this process or
+// to a PostgreSQL server, as a supervised worker.
+//
+//	pg := sqldb.New(sqldb.Config{Driver: "postgres", DSN: os.Getenv("DATABASE_URL")})
+//	tree := supervisor.Spec{Name: "shop", Children: []supervisor.Spec{pg.Spec("db"), …}}
+//	…
+//	err := pg.DB.Do(ctx, func(ctx context.Context, db *sqlx.DB) error { … })
+//
+// Each incarnation has a pool of its own. It is ready when it has reached the
+// database, and probes it from then on: with the first probe that fails it is
+// impaired, after Config.FailuresToRestart of them it fails, and the next
+// incarnation connects anew. Failures to connect or to answer wrap
+// supervisor.ErrUnavailable, and none tells the password.
+//
+// The connections of an incarnation end with it, also those in use: a server
+// that does not answer holds up neither a stop nor those who wait for it.
+package sqldb
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/coppice-go/coppice/services/internal/probe"
+	"github.com/coppice-go/coppice/services/internal/secret"
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+// Config describes a DB. DSN is needed; every other field has a useful zero
+// value. What is wrong is reported by supervisor.New.
+type Config struct {
+	// Driver is "sqlite" or "postgres". Empty means "sqlite".
+	Driver string
+
+	// DSN says where the database is. A password in it is told by no error.
+	//
+	// For SQLite a file name or URI ("shop.db", "file:shop.db?mode=rw",
+	// ":memory:"), with the parameters of modernc.org/sqlite. Unless it says
+	// otherwise the journal mode is WAL (if it may write), the busy timeout
+	// 5 s, and foreign keys are enforced. A file that is missing is created,
+	// also when it was deleted while in use; not so with mode=rw. A database
+	// in memory is one connection, and lives as long as the incarnation.
+	//
+	// For PostgreSQL a URL ("postgres://app:secret@db:5432/shop") or keywords
+	// ("host=db user=app …"), as pgx and libpq read them. What it leaves out
+	// comes from the environment (PGHOST, PGPASSWORD, …), as it is at New.
+	DSN string
+
+	// MaxOpen bounds the connections of the pool; those who need one more
+	// wait. Zero means 10. The probe has one of its own beside them.
+	MaxOpen int
+
+	// MaxIdle is how many unused connections are kept open. Zero means MaxOpen,
+	// so that a busy pool does not keep reconnecting.
+	MaxIdle int
+
+	// ConnMaxLifetime is the age at which a connection is replaced, which
+	// spreads the load again when servers were added. Zero means 1 h.
+	ConnMaxLifetime time.Duration
+
+	// ConnectTimeout bounds the time to reach the database: for an
+	// incarnation to become ready, and for each later connection. Zero means
+	// 5 s.
+	ConnectTimeout time.Duration
+
+	// ProbeInterval is the time between two probes, ±10 %. Zero means 5 s.
+	ProbeInterval time.Duration
+
+	// ProbeTimeout is how long a probe may take. Zero means 1 s.
+	ProbeTimeout time.Duration
+
+	// FailuresToRestart is how many probes in a row must fail before the
+	// incarnation does. Zero means 3.
+	FailuresToRestart int
+}
+
+// validate returns every fault of c's fields, each with its mend. What is
+// inside DSN is the driver's to check.
+func (c Config) validate() error {
+	var faults []error
+	if c.DSN == "" {
+		faults = append(faults, errors.New("sqldb: Config.DSN is empty; say where the database is"))
+	}
+	check := func(field string, negative bool, v any) {
+		if negative {
+			faults = append(faults, fmt.Errorf("sqldb: Config.%s is negative (%v); zero means its default", field, v))
+		}
+	}
+	check("MaxOpen", c.MaxOpen < 0, c.MaxOpen)
+	check("MaxIdle", c.MaxIdle < 0, c.MaxIdle)
+	check("ConnMaxLifetime", c.ConnMaxLifetime < 0, c.ConnMaxLifetime)
+	check("ConnectTimeout", c.ConnectTimeout < 0, c.ConnectTimeout)
+	check("ProbeInterval", c.ProbeInterval < 0, c.ProbeInterval)
+	check("ProbeTimeout", c.ProbeTimeout < 0, c.ProbeTimeout)
+	check("FailuresToRestart", c.FailuresToRestart < 0, c.FailuresToRestart)
+	return errors.Join(faults...)
+}
+
+func (c Config) withDefaults() Config {
+	c.MaxOpen = cmp.Or(c.MaxOpen, 10)
+	c.MaxIdle = cmp.Or(c.MaxIdle, c.MaxOpen)
+	c.ConnMaxLifetime = cmp.Or(c.ConnMaxLifetime, time.Hour)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 5*time.Second)
+	c.ProbeInterval = cmp.Or(c.ProbeInterval, 5*time.Second)
+	c.ProbeTimeout = cmp.Or(c.ProbeTimeout, time.Second)
+	c.FailuresToRestart = cmp.Or(c.FailuresToRestart, 3)
+	return c
+}
+
+// DB is a database as a supervised worker. Make one with New, for one place in
+// one tree. Its methods may be called concurrently.
+type DB struct {
+	// DB holds the pool of the live incarnation.
+	DB supervisor.Ref[*sqlx.DB]
+
+	cfg    Config
+	fault  error
+	driver driver
+}
+
+// driver is what differs between databases.
+type driver interface {
+	// open returns a pool, without connecting. All its connections are closed
+	// when life ends.
+	open(life context.Context, cfg Config) *sqlx.DB
+
+	// openProbed is open for the one connection that is probed. It is no part
+	// of the pool: that can be exhausted, and is not broken then.
+	openProbed(life context.Context, cfg Config) *sqlx.DB
+
+	// checker connects db and returns what tells whether the database works.
+	checker(ctx context.Context, db *sqlx.DB) (check func(context.Context) error, err error)
+
+	// password is what no error may tell, "" if there is none.
+	password() string
+}
+
+// New returns a DB for cfg. It connects to nothing, and never fails: what is
+// wrong with cfg is in the Spec's Fault.
+func New(cfg Config) *DB {
+	d := &DB{cfg: cfg.withDefaults(), fault: cfg.validate()}
+	if d.fault == nil {
+		d.driver, d.fault = newDriver(d.cfg)
+	}
+	return d
+}
+
+func newDriver(cfg Config) (driver, error) {
+	switch cfg.Driver {
+	case "", "sqlite":
+		return newSQLite(cfg)
+	case "postgres":
+		return newPostgres(cfg)
+	}
+	return nil, errors.New(`sqldb: Config.Driver is unknown; use "sqlite" or "postgres"`)
+}
+
+// Spec returns the worker, for the tree.
+func (d *DB) Spec(name string) supervisor.Spec {
+	return supervisor.Spec{Name: name, Run: d.DB.Run(d.run), Fault: d.fault}
+}
+
+func (d *DB) run(ctx context.Context, ready func(*sqlx.DB)) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	pool := d.driver.open(life, d.cfg)
+	defer pool.Close()
+	probed := d.driver.openProbed(life, d.cfg)
+	defer probed.Close()
+
+	check, err := d.connect(ctx, probed)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("connect: %w: %w", supervisor.ErrUnavailable, secret.Hide(err, d.driver.password()))
+	}
+	ready(pool)
+	return probe.Loop{
+		Check:    func(ctx context.Context) error { return secret.Hide(check(ctx), d.driver.password()) },
+		Interval: d.cfg.ProbeInterval,
+		Timeout:  d.cfg.ProbeTimeout,
+		Failures: d.cfg.FailuresToRestart,
+	}.Run(ctx)
+}
+
+// connect makes sure that the database is there, and returns the probe's check.
+func (d *DB) connect(ctx context.Context, probed *sqlx.DB) (check func(context.Context) error, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.ConnectTimeout)
+	defer cancel()
+	return d.driver.checker(ctx, probed)
+}
+
+// single returns c for a pool of one connection, which is kept.
+func (c Config) single() Config {
+	c.MaxOpen, c.MaxIdle, c.ConnMaxLifetime = 1, 1, 0
+	return c
+}
+
+// limit sets the limits of a pool.
+func (c Config) limit(db *sqlx.DB) *sqlx.DB {
+	db.SetMaxOpenConns(c.MaxOpen)
+	db.SetMaxIdleConns(c.MaxIdle)
+	db.SetConnMaxLifetime(c.ConnMaxLifetime)
+	return db
+}

@@ -1,0 +1,264 @@
+// Package workerpool runs jobs on supervised workers, from a bounded queue,
+// and loses none of them.
+//
+// A Pool outlives its workers. Workers fail, and are stopped and started with
+// the tree around them; the queue, the jobs that wait for another attempt and
+// the dead letters live in the Pool, and the next workers go on with them. A
+// job is always in exactly one place (waiting, or held by one worker) and
+// comes to exactly one end:
+//
+//   - done: Run returned nil;
+//   - dead: its last attempt failed. It is kept, with the error, for TakeDead;
+//   - handed back: the Pool was closed before it was done. See Close.
+//
+// Since a Pool cannot know whether a stop is the last one, nothing is handed
+// back until Close is called, after Run of the tree has returned:
+//
+//	err := sup.Run(ctx)
+//	for _, job := range pool.Close() {
+//		// store it, or report it
+//	}
+//
+// A panicking job is the job's failure and nothing else. One that calls
+// runtime.Goexit takes its worker's goroutine with it: that is a failed
+// attempt of the job, and the worker is restarted.
+//
+// Jobs are held in memory: those that the process dies with are gone.
+package workerpool
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+var (
+	// ErrFull is what TrySubmit returns while the queue is full.
+	ErrFull = errors.New("workerpool: queue is full")
+
+	// ErrClosed is what Submit and TrySubmit return once Close was called.
+	ErrClosed = errors.New("workerpool: closed")
+
+	errGoexit = errors.New("called runtime.Goexit")
+)
+
+// Config describes a Pool. Run is needed; every other field has a useful zero
+// value. Negative values are faults, reported by supervisor.New.
+type Config[J any] struct {
+	// Run runs one job, once for each attempt, and returns nil when it is done.
+	// Workers call it concurrently. Its context carries the values of the
+	// worker's; it ends, with the worker's cause, when the worker is still in
+	// Run DrainTimeout after it was told to stop. A Run that outlives that by
+	// another 5 s is abandoned: its job counts as in flight until it returns.
+	//
+	// An attempt fails when Run returns an error, panics or calls
+	// runtime.Goexit. An error returned after the context ended is no failure:
+	// the job was interrupted, and is run again. So jobs should be idempotent.
+	Run func(ctx context.Context, job J) error
+
+	// Workers is how many jobs run at once. Zero means runtime.GOMAXPROCS(0).
+	Workers int
+
+	// Queue is how many jobs may wait, for their first attempt or for another,
+	// before Submit blocks. Jobs that fail come back even to a full queue, so
+	// there can be as many more as there are workers. Zero means 1024.
+	Queue int
+
+	// Attempts is how often a job is tried before it is dead. Zero means 3; 1
+	// is no retry.
+	Attempts int
+
+	// Backoff spaces the attempts of one job; Settle means nothing here. Zero
+	// fields take those of supervisor.DefaultBackoff.
+	Backoff supervisor.Backoff
+
+	// DrainTimeout is how long running jobs may go on, once the pool is told to
+	// stop, before their context ends. Zero means 5 s.
+	DrainTimeout time.Duration
+
+	// DeadLetters is how many dead jobs are kept for Dead and TakeDead; past it
+	// the oldest is forgotten. Zero means 1000.
+	DeadLetters int
+}
+
+// stopMargin is what a job has, after its context ended, to return before its
+// worker is abandoned.
+const stopMargin = 5 * time.Second
+
+// validate returns every fault of c's fields, each with its mend.
+func (c Config[J]) validate() error {
+	var faults []error
+	check := func(bad bool, format string, args ...any) {
+		if bad {
+			faults = append(faults, fmt.Errorf("workerpool: Config."+format, args...))
+		}
+	}
+	err := c.Backoff.Validate()
+	check(c.Run == nil, "Run is nil; set the function that runs a job")
+	check(c.Workers < 0, "Workers is negative (%d); zero means GOMAXPROCS", c.Workers)
+	check(c.Queue < 0, "Queue is negative (%d); zero means 1024", c.Queue)
+	check(c.Attempts < 0, "Attempts is negative (%d); zero means 3", c.Attempts)
+	check(err != nil, "%w", err)
+	check(c.DrainTimeout < 0, "DrainTimeout is negative (%v); zero means 5 s", c.DrainTimeout)
+	check(c.DeadLetters < 0, "DeadLetters is negative (%d); zero means 1000", c.DeadLetters)
+	return errors.Join(faults...)
+}
+
+func (c Config[J]) withDefaults() Config[J] {
+	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
+	c.Queue = cmp.Or(c.Queue, 1024)
+	c.Attempts = cmp.Or(c.Attempts, 3)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 5*time.Second)
+	c.DeadLetters = cmp.Or(c.DeadLetters, 1000)
+	return c
+}
+
+// A Pool runs jobs of type J. New makes one; its methods may be called
+// concurrently, and before, while and after its workers run.
+type Pool[J any] struct {
+	cfg   Config[J]
+	fault error
+
+	work, room bell // rung when a job is queued, and when one leaves the queue
+
+	mu         sync.Mutex // guards all below
+	closed     bool
+	queue      []*entry[J]
+	retrying   map[*entry[J]]bool // those whose next attempt is not due
+	dead       []DeadJob[J]       // oldest first
+	handedBack []J
+	stats      Stats // but for what the lengths of the above say
+}
+
+// DeadJob is a job whose last attempt failed.
+type DeadJob[J any] struct {
+	Job      J
+	Err      error  // of the last attempt; a panic is a *supervisor.PanicError
+	Stack    string // of the last attempt's panic or Goexit; else ""
+	Attempts int    // how many failed
+}
+
+// Stats counts jobs. It is one moment's truth, in which always
+//
+//	Submitted = Done + Dead + HandedBack + Queued + Retrying + InFlight
+//
+// and the last three are zero once the tree's Run has returned and Close was
+// called, but for abandoned jobs that are still in flight.
+type Stats struct {
+	// Since New.
+	Submitted  int // accepted by Submit or TrySubmit
+	Done       int
+	Dead       int
+	Forgotten  int // of the dead: dropped from a full list of dead letters
+	HandedBack int
+
+	// Now.
+	Queued   int // wait for a worker
+	Retrying int // wait for their next attempt to be due
+	InFlight int // held by a worker
+}
+
+// New returns a pool without workers: those run where its Spec stands in a
+// tree. It never fails; faults in cfg are reported by supervisor.New.
+func New[J any](cfg Config[J]) *Pool[J] {
+	return &Pool[J]{
+		cfg: cfg.withDefaults(), fault: cfg.validate(),
+		work: make(bell, 1), room: make(bell, 1), retrying: map[*entry[J]]bool{},
+	}
+}
+
+// Spec returns a supervisor of the pool's workers, named "1", "2" and so on.
+// They start and stop all at once. A worker can only fail by a job's Goexit,
+// which costs that job an attempt; so restarts need no further limit, and the
+// pool never fails. It is up, or degraded, as long as one worker is.
+func (p *Pool[J]) Spec(name string) supervisor.Spec {
+	var workers []supervisor.Spec
+	for i := range p.cfg.Workers {
+		workers = append(workers, supervisor.Spec{
+			Name: strconv.Itoa(i + 1), Run: p.run, StopTimeout: p.cfg.DrainTimeout + stopMargin,
+			Backoff: supervisor.Backoff{Min: 10 * time.Millisecond, Max: time.Second},
+		})
+	}
+	return supervisor.Spec{
+		Name: name, Children: workers, Fault: p.fault,
+		Concurrent: true, Quorum: 1, Intensity: supervisor.Unlimited,
+	}
+}
+
+// Submit adds job to the queue, waiting for room until ctx is done; then it
+// returns ctx's cause, or ErrClosed. The pool owns the job only if Submit
+// returned nil. Jobs start in the order in which they were accepted; callers
+// that wait are served in no particular order.
+func (p *Pool[J]) Submit(ctx context.Context, job J) (err error) {
+	if !p.room.await(ctx, func() bool { err = p.TrySubmit(job); return err != ErrFull }) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// TrySubmit adds job to the queue, or returns ErrFull or ErrClosed. It never
+// waits.
+func (p *Pool[J]) TrySubmit(job J) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return ErrClosed
+	case len(p.queue)+len(p.retrying) >= p.cfg.Queue:
+		return ErrFull
+	}
+	p.stats.Submitted++
+	p.put(len(p.queue), &entry[J]{job: job})
+	return nil
+}
+
+// Close ends the pool for good: nothing is accepted any more, and the jobs
+// that wait are handed back. It does not wait for jobs in flight; those that
+// fail from now on are handed back instead of being tried again, unless it was
+// their last attempt. Close returns every job handed back so far, whenever it
+// is called. Call it once the tree's Run has returned.
+func (p *Pool[J]) Close() []J {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, e := range slices.AppendSeq(p.queue, maps.Keys(p.retrying)) {
+		p.handedBack = append(p.handedBack, e.job)
+	}
+	p.queue, p.retrying = nil, nil
+	p.room.ring()
+	return slices.Clone(p.handedBack)
+}
+
+// Dead returns the dead letters, oldest first.
+func (p *Pool[J]) Dead() []DeadJob[J] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.dead)
+}
+
+// TakeDead returns the dead letters, oldest first, and keeps them no longer:
+// those who call it get each of them once.
+func (p *Pool[J]) TakeDead() (dead []DeadJob[J]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	dead, p.dead = p.dead, nil
+	return dead
+}
+
+// Stats returns the counts of this moment.
+func (p *Pool[J]) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats
+	s.HandedBack, s.Queued, s.Retrying = len(p.handedBack), len(p.queue), len(p.retrying)
+	return s
+}
