@@ -40,6 +40,7 @@ type core struct {
 	deadline time.Time // by when all must have stopped; zero: as long as they need
 
 	deferred []*call // Strict: calls that wait for the end of a start
+	haunted  bool    // a child was abandoned in this step: who adds its path again must wait for the next
 	now      time.Time
 	out      []action
 }
@@ -121,7 +122,7 @@ func (c *core) adopt(spec *Spec) *child {
 // step takes one input and returns what to do, in order. The slice is good
 // until the next step.
 func (c *core) step(now time.Time, in input) []action {
-	c.now, c.out = now, c.out[:0]
+	c.now, c.out, c.haunted = now, c.out[:0], false
 	c.take(in)
 	c.proceed()
 	return c.out
@@ -129,6 +130,9 @@ func (c *core) step(now time.Time, in input) []action {
 
 // wake returns when step must be called if nothing else happens; zero: never.
 func (c *core) wake() time.Time {
+	if len(c.deferred) > 0 && c.quiet() {
+		return c.now
+	}
 	if ch := c.due.peek(); ch != nil {
 		return ch.due
 	}
@@ -177,11 +181,10 @@ func (c *core) proceed() {
 // stops from the last child backwards, then starts from the first forwards.
 func (c *core) move() bool {
 	overdue := c.due.peek()
-	quiet := c.moving == 0 && c.stops.empty()
 	switch {
-	case len(c.deferred) > 0 && quiet:
+	case len(c.deferred) > 0 && c.quiet() && !c.haunted:
 		c.serveDeferred()
-	case !c.again.empty() && quiet:
+	case len(c.deferred) == 0 && !c.again.empty() && c.quiet():
 		c.retry(c.again.take())
 	case overdue != nil && !overdue.due.After(c.now):
 		c.overdue(c.due.take())
@@ -194,6 +197,9 @@ func (c *core) move() bool {
 	}
 	return true
 }
+
+// quiet reports whether no child is starting or stopping, nor about to stop.
+func (c *core) quiet() bool { return c.moving == 0 && c.stops.empty() }
 
 // begin starts the children, in order or all at once. The order to stop can
 // have come first.
@@ -294,6 +300,7 @@ func (c *core) tell(ch *child) {
 // abandon goes on without a child that did not stop in time.
 func (c *core) abandon(ch *child) {
 	ch.ghosts++
+	c.haunted = true
 	c.emit(ch, EventAbandoned, nil)
 	c.act(action{do: abandon, child: ch})
 	c.resolve(ch, down, ErrAbandoned)

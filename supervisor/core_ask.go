@@ -35,7 +35,7 @@ func (c *core) ask(call *call) {
 	switch {
 	case c.closing:
 		c.answer(call, ErrNotRunning)
-	case c.spec.Strict && (c.moving > 0 || !c.stops.empty()):
+	case c.spec.Strict && !c.quiet():
 		c.deferred = append(c.deferred, call)
 	default:
 		c.serve(call)

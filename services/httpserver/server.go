@@ -60,7 +60,7 @@ func (s *Server) run(ctx context.Context, ready func(string)) error {
 	case <-ctx.Done():
 		serving.end(context.Cause(ctx), s.cfg.DrainTimeout)
 		<-serving.idle // however long it takes: the supervisor counts the time
-		<-serving.served
+		_ = <-serving.served // that it was closed
 		return nil
 	case err := <-serving.served:
 		serving.end(err, 0)

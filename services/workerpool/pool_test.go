@@ -90,7 +90,7 @@ func TestConformance(t *testing.T) {
 	ok := func(context.Context, int) error { return nil }
 	servicetest.Run(t, servicetest.Subject{
 		New: func(*testing.T) (supervisor.Spec, func()) {
-			return New(Config[int]{Run: ok, Workers: 1}).Spec("pool").Children[0], nil
+			return New(Config[int]{Run: ok, Workers: 1}).Spec("pool"), nil
 		},
 		BadStarts: func(*testing.T) []supervisor.Spec {
 			return []supervisor.Spec{New(Config[int]{}).Spec("pool"), New(Config[int]{Run: ok, Workers: -1}).Spec("pool")}

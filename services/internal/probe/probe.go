@@ -38,7 +38,7 @@ func (l Loop) Run(ctx context.Context) error {
 	for failures := 0; sleep(ctx, jitter(l.Interval)); {
 		err := l.once(ctx, turn)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // told to stop: what the check said is the stop's doing
 		}
 		supervisor.Impaired(ctx, err)
 		if err == nil {

@@ -41,8 +41,12 @@ func ping(ctx context.Context, addr string) error {
 	}
 	r := bufio.NewReader(conn)
 	for _, want := range []string{"+OK", "+PONG"} {
-		if line, err := r.ReadString('\n'); err != nil || strings.TrimSpace(line) != want {
-			return fmt.Errorf("it said %q, want %q (%v)", line, want, err)
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return fmt.Errorf("instead of %q: %w", want, err)
+		}
+		if strings.TrimSpace(line) != want {
+			return fmt.Errorf("it said %q, want %q", line, want)
 		}
 	}
 	return nil
