@@ -251,10 +251,7 @@ func TestAddNumbersNamelessChildren(t *testing.T) { // S44
 
 // TestRemovedPathsKeepNoMemory adds and removes 100,000 children.
 func TestRemovedPathsKeepNoMemory(t *testing.T) { // S44
-	n := 100_000
-	if testing.Short() {
-		n = 10_000
-	}
+	n := scale(100_000, 1_000)
 	sup, stop := run(t, supervisor.Spec{Name: "pool", Children: []supervisor.Spec{}}, supervisor.Options{})
 	defer stop()
 	idle := supervisor.Spec{Run: supervisor.Func(func(ctx context.Context) error { <-ctx.Done(); return nil })}
@@ -269,7 +266,7 @@ func TestRemovedPathsKeepNoMemory(t *testing.T) { // S44
 			}
 		}
 	}
-	churn(1000)
+	churn(scale(1000, 500))
 	heap, goroutines := usage()
 	churn(n)
 	heap2, goroutines2 := usage()
@@ -354,7 +351,7 @@ func callAtRandom(t *testing.T, sup *supervisor.Supervisor, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 2))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	for i := range 30 {
+	for i := range scale(30, 3) {
 		path := fmt.Sprint("app/s", random.IntN(5))
 		dynamic := fmt.Sprint("d", seed, "-", i)
 		var err error

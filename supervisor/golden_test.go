@@ -50,6 +50,14 @@ func startTrio(t *testing.T, strategy supervisor.Strategy, change func(app *supe
 	return w
 }
 
+// scale returns how often to try: less with -short, which is run many times.
+func scale(n, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return n
+}
+
 var errCrash = errors.New("crash")
 
 func TestGoldenOneForOne(t *testing.T) { // S9

@@ -208,11 +208,7 @@ func TestRefUnderStress(t *testing.T) {
 			}
 		})
 	}
-	n := 2000
-	if testing.Short() {
-		n = 300
-	}
-	for range n {
+	for range scale(2000, 30) {
 		if err := sup.Restart(ctx, "app/db"); err != nil {
 			t.Fatal(err)
 		}

@@ -261,7 +261,7 @@ func TestFenceOutlivesTheSupervisorAndTheChild(t *testing.T) { // S27
 // TestEndAtTheVeryStopTimeout: the incarnation's end and the decision to
 // abandon it come at one instant, in either order.
 func TestEndAtTheVeryStopTimeout(t *testing.T) { // S27
-	for range 300 {
+	for range scale(300, 5) {
 		synctest.Test(t, func(t *testing.T) {
 			w := startTrio(t, supervisor.OneForOne, nil)
 			for _, worker := range []*suptest.Worker{w.a, w.b, w.c} {
@@ -416,7 +416,7 @@ func TestStopIsHonouredInEveryState(t *testing.T) { // S29
 func TestRunOfAnEndedContextStartsNothing(t *testing.T) { // S29
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range 1000 {
+	for range scale(1000, 30) {
 		sup, err := supervisor.New(supervisor.Spec{Name: "app", Children: []supervisor.Spec{
 			{Name: "sub", Children: []supervisor.Spec{{Name: "w", Run: supervisor.Func(idle)}}}}}, supervisor.Options{})
 		if err != nil {

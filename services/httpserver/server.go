@@ -59,8 +59,8 @@ func (s *Server) run(ctx context.Context, ready func(string)) error {
 	select {
 	case <-ctx.Done():
 		serving.end(context.Cause(ctx), s.cfg.DrainTimeout)
-		<-serving.idle // however long it takes: the supervisor counts the time
-		_ = <-serving.served // that it was closed
+		<-serving.idle   // however long it takes: the supervisor counts the time
+		<-serving.served //nolint:errcheck // it says that it was closed
 		return nil
 	case err := <-serving.served:
 		serving.end(err, 0)
