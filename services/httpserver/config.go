@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/coppice-go/coppice/services/internal/fault"
 )
 
 // NoTimeout, as one of a Config's timeouts other than DrainTimeout, is none.
@@ -67,27 +68,22 @@ const stopMargin = 5 * time.Second
 
 // validate returns every fault of c's fields, each with its mend.
 func (c Config) validate() error {
-	var faults []error
-	check := func(bad bool, format string, args ...any) {
-		if bad {
-			faults = append(faults, fmt.Errorf("httpserver: Config."+format, args...))
-		}
-	}
+	faults := fault.Of("httpserver")
 	timeout := func(field string, d time.Duration) {
-		check(d < 0 && d != NoTimeout, "%s is negative (%v); zero means its default, NoTimeout none", field, d)
+		faults.Check(d < 0 && d != NoTimeout, "%s is negative (%v); zero means its default, NoTimeout none", field, d)
 	}
 	if c.Listen == nil {
 		err := checkAddr(c.Addr)
-		check(err != nil, "Addr %q: %w; use \"host:port\", or \":0\" for any port", c.Addr, err)
+		faults.Check(err != nil, "Addr %q: %w; use \"host:port\", or \":0\" for any port", c.Addr, err)
 	}
-	check(c.Handler == nil, "Handler is nil; set what serves the requests")
+	faults.Check(c.Handler == nil, "Handler is nil; set what serves the requests")
 	timeout("ReadHeaderTimeout", c.ReadHeaderTimeout)
 	timeout("ReadTimeout", c.ReadTimeout)
 	timeout("WriteTimeout", c.WriteTimeout)
 	timeout("IdleTimeout", c.IdleTimeout)
-	check(c.MaxHeaderBytes < 0, "MaxHeaderBytes is negative (%d); zero means 64 KiB", c.MaxHeaderBytes)
-	check(c.DrainTimeout < 0, "DrainTimeout is negative (%v); zero means 5 s", c.DrainTimeout)
-	return errors.Join(faults...)
+	faults.Check(c.MaxHeaderBytes < 0, "MaxHeaderBytes is negative (%d); zero means 64 KiB", c.MaxHeaderBytes)
+	faults.Check(c.DrainTimeout < 0, "DrainTimeout is negative (%v); zero means 5 s", c.DrainTimeout)
+	return faults.Err()
 }
 
 // checkAddr checks what can be known without listening.

@@ -2,11 +2,10 @@ package periodic
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
+	"github.com/coppice-go/coppice/services/internal/fault"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
@@ -42,18 +41,13 @@ type Config struct {
 
 // validate returns every fault of c's fields, each with its mend.
 func (c Config) validate() error {
-	var faults []error
-	check := func(bad bool, format string, args ...any) {
-		if bad {
-			faults = append(faults, fmt.Errorf("periodic: Config."+format, args...))
-		}
-	}
-	check(c.Run == nil, "Run is nil; set the function to run")
-	check(c.Every <= 0, "Every is %v; set the time from one run to the next", c.Every)
-	check(c.Jitter > 1 || c.Jitter < 0 && c.Jitter != supervisor.NoJitter, "Jitter is %v; use a share from 0 to 1, or supervisor.NoJitter", c.Jitter)
-	check(c.Timeout < 0, "Timeout is negative (%v); zero means Every", c.Timeout)
-	check(c.FailuresToRestart < 0, "FailuresToRestart is negative (%d); zero means 3", c.FailuresToRestart)
-	return errors.Join(faults...)
+	faults := fault.Of("periodic")
+	faults.Check(c.Run == nil, "Run is nil; set the function to run")
+	faults.Check(c.Every <= 0, "Every is %v; set the time from one run to the next", c.Every)
+	faults.Check(c.Jitter > 1 || c.Jitter < 0 && c.Jitter != supervisor.NoJitter, "Jitter is %v; use a share from 0 to 1, or supervisor.NoJitter", c.Jitter)
+	faults.Check(c.Timeout < 0, "Timeout is negative (%v); zero means Every", c.Timeout)
+	faults.Check(c.FailuresToRestart < 0, "FailuresToRestart is negative (%d); zero means 3", c.FailuresToRestart)
+	return faults.Err()
 }
 
 func (c Config) withDefaults() Config {

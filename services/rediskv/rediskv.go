@@ -21,7 +21,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -31,6 +30,7 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"github.com/coppice-go/coppice/services/internal/fault"
 	"github.com/coppice-go/coppice/services/internal/probe"
 	"github.com/coppice-go/coppice/services/internal/secret"
 	"github.com/coppice-go/coppice/supervisor"
@@ -89,26 +89,12 @@ type Config struct {
 
 // validate returns every fault of c's fields, each with its mend.
 func (c Config) validate() error {
-	var faults []error
-	if _, _, err := net.SplitHostPort(c.Addr); c.Addr != "" && err != nil && !strings.HasPrefix(c.Addr, "/") {
-		// It is not repeated: a URL may hold a password.
-		faults = append(faults, errors.New(`rediskv: Config.Addr is no "host:port"; write "127.0.0.1:6379", with Username, Password and DB in their fields`))
-	}
-	check := func(field string, negative bool, v any) {
-		if negative {
-			faults = append(faults, fmt.Errorf("rediskv: Config.%s is negative (%v); zero means its default", field, v))
-		}
-	}
-	check("DB", c.DB < 0, c.DB)
-	check("PoolSize", c.PoolSize < 0, c.PoolSize)
-	check("DialTimeout", c.DialTimeout < 0, c.DialTimeout)
-	check("ReadTimeout", c.ReadTimeout < 0, c.ReadTimeout)
-	check("WriteTimeout", c.WriteTimeout < 0, c.WriteTimeout)
-	check("ConnectTimeout", c.ConnectTimeout < 0, c.ConnectTimeout)
-	check("ProbeInterval", c.ProbeInterval < 0, c.ProbeInterval)
-	check("ProbeTimeout", c.ProbeTimeout < 0, c.ProbeTimeout)
-	check("FailuresToRestart", c.FailuresToRestart < 0, c.FailuresToRestart)
-	return errors.Join(faults...)
+	faults := fault.Of("rediskv")
+	_, _, err := net.SplitHostPort(c.Addr)
+	faults.Check(c.Addr != "" && err != nil && !strings.HasPrefix(c.Addr, "/"), // not repeated: a URL may hold a password
+		`Addr is no "host:port"; write "127.0.0.1:6379", with Username, Password and DB in their fields`)
+	faults.NotNegative(c)
+	return faults.Err()
 }
 
 func (c Config) withDefaults() Config {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/coppice-go/coppice/services/internal/fault"
 	"github.com/coppice-go/coppice/services/internal/probe"
 	"github.com/coppice-go/coppice/services/internal/secret"
 	"github.com/coppice-go/coppice/supervisor"
@@ -81,23 +82,10 @@ type Config struct {
 // validate returns every fault of c's fields, each with its mend. What is
 // inside DSN is the driver's to check.
 func (c Config) validate() error {
-	var faults []error
-	if c.DSN == "" {
-		faults = append(faults, errors.New("sqldb: Config.DSN is empty; say where the database is"))
-	}
-	check := func(field string, negative bool, v any) {
-		if negative {
-			faults = append(faults, fmt.Errorf("sqldb: Config.%s is negative (%v); zero means its default", field, v))
-		}
-	}
-	check("MaxOpen", c.MaxOpen < 0, c.MaxOpen)
-	check("MaxIdle", c.MaxIdle < 0, c.MaxIdle)
-	check("ConnMaxLifetime", c.ConnMaxLifetime < 0, c.ConnMaxLifetime)
-	check("ConnectTimeout", c.ConnectTimeout < 0, c.ConnectTimeout)
-	check("ProbeInterval", c.ProbeInterval < 0, c.ProbeInterval)
-	check("ProbeTimeout", c.ProbeTimeout < 0, c.ProbeTimeout)
-	check("FailuresToRestart", c.FailuresToRestart < 0, c.FailuresToRestart)
-	return errors.Join(faults...)
+	faults := fault.Of("sqldb")
+	faults.Check(c.DSN == "", "DSN is empty; say where the database is")
+	faults.NotNegative(c)
+	return faults.Err()
 }
 
 func (c Config) withDefaults() Config {

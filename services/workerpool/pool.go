@@ -30,7 +30,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"runtime"
 	"slices"
@@ -38,6 +37,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coppice-go/coppice/services/internal/fault"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
@@ -96,21 +96,12 @@ const stopMargin = 5 * time.Second
 
 // validate returns every fault of c's fields, each with its mend.
 func (c Config[J]) validate() error {
-	var faults []error
-	check := func(bad bool, format string, args ...any) {
-		if bad {
-			faults = append(faults, fmt.Errorf("workerpool: Config."+format, args...))
-		}
-	}
+	faults := fault.Of("workerpool")
+	faults.Check(c.Run == nil, "Run is nil; set the function that runs a job")
 	err := c.Backoff.Validate()
-	check(c.Run == nil, "Run is nil; set the function that runs a job")
-	check(c.Workers < 0, "Workers is negative (%d); zero means GOMAXPROCS", c.Workers)
-	check(c.Queue < 0, "Queue is negative (%d); zero means 1024", c.Queue)
-	check(c.Attempts < 0, "Attempts is negative (%d); zero means 3", c.Attempts)
-	check(err != nil, "%w", err)
-	check(c.DrainTimeout < 0, "DrainTimeout is negative (%v); zero means 5 s", c.DrainTimeout)
-	check(c.DeadLetters < 0, "DeadLetters is negative (%d); zero means 1000", c.DeadLetters)
-	return errors.Join(faults...)
+	faults.Check(err != nil, "%w", err)
+	faults.NotNegative(c)
+	return faults.Err()
 }
 
 func (c Config[J]) withDefaults() Config[J] {
