@@ -76,7 +76,7 @@ func (p *program) welcome(w io.Writer, log zerolog.Logger, people bool) {
   shop         %s/prices
   probes       %s/readyz
 
-Or break it from another terminal: %s chaos
+Or break it from another terminal: %s
 Ctrl-C ends it in order, twice at once.
 
 `, admin, shop, probes, p.chaosCommand())
