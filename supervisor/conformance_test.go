@@ -81,19 +81,20 @@ type otpCounts struct{ Specs, Active, Supervisors, Workers int }
 func TestConformsToOTP(t *testing.T) {
 	files, _ := filepath.Glob("testdata/otp/*.jsonl")
 	files = append(files, strings.FieldsFunc(os.Getenv("OTP_TRACES"), func(r rune) bool { return r == ':' })...)
-	scenarios, identical := 0, 0
+	scenarios, replayed, identical := 0, 0, 0
 	for _, file := range files {
 		for _, sc := range readScenarios(t, file) {
 			scenarios++
-			if diff := sc.replay(t).diff(sc.Trace); diff == "" {
+			seen := sc.replay(t)
+			replayed++
+			if diff := seen.diff(sc.Trace); diff == "" {
 				identical++
 			} else {
 				t.Errorf("%s: %s: %s", file, sc.ID, diff)
 			}
 		}
 	}
-	t.Logf("killed reads terminated on both sides; %d scenarios, %d identical, 0 skipped", scenarios, identical)
-	fmt.Printf("OTP: %d scenarios, %d identical, 0 skipped\n", scenarios, identical)
+	fmt.Printf("OTP: %d scenarios, %d identical, %d skipped (killed reads terminated on both sides)\n", scenarios, identical, scenarios-replayed)
 	if scenarios < 50 {
 		t.Errorf("only %d scenarios were found", scenarios)
 	}

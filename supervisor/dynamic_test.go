@@ -308,7 +308,7 @@ func TestCallsFromManyGoroutines(t *testing.T) { // S30
 	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.OneForAll, supervisor.RestForOne} {
 		spec := supervisor.Spec{Name: "app", Strategy: strategy, Intensity: supervisor.Unlimited}
 		for i := range 5 {
-			spec.Children = append(spec.Children, crashing(fmt.Sprint("s", i), 20))
+			spec.Children = append(spec.Children, crashing(t, fmt.Sprint("s", i), 20))
 		}
 		sup, stop := run(t, spec, supervisor.Options{})
 		var callers sync.WaitGroup
@@ -316,12 +316,20 @@ func TestCallsFromManyGoroutines(t *testing.T) { // S30
 			callers.Go(func() { callAtRandom(t, sup, uint64(caller)) })
 		}
 		callers.Wait()
+		seen := map[string]bool{}
 		for snap := range sup.All("") {
+			if seen[snap.Path] {
+				t.Errorf("%s is there twice", snap.Path)
+			}
+			seen[snap.Path] = true
 			if strings.HasPrefix(snap.Name(), "s") && snap.State == supervisor.Stopped {
 				if err := sup.Start(t.Context(), snap.Path); err != nil && !errors.Is(err, supervisor.ErrRunning) {
 					t.Errorf("Start(%s): %v", snap.Path, err)
 				}
 			}
+		}
+		if err := sup.WaitReady(t.Context(), ""); err != nil {
+			t.Errorf("%v: then it does not become ready: %v", strategy, err)
 		}
 		if err := stop(); err != nil {
 			t.Errorf("%v: Run returned %v", strategy, err)
@@ -329,10 +337,15 @@ func TestCallsFromManyGoroutines(t *testing.T) { // S30
 	}
 }
 
-// crashing is a worker that crashes that many times, a while after it is ready.
-func crashing(name string, times int64) supervisor.Spec {
-	var crashed atomic.Int64
+// crashing is a worker that crashes that many times, a while after it is ready,
+// and must never run twice at once.
+func crashing(t *testing.T, name string, times int64) supervisor.Spec {
+	var crashed, live atomic.Int64
 	return supervisor.Spec{Name: name, Backoff: supervisor.NoBackoff, Run: func(ctx context.Context, ready func()) error {
+		if live.Add(1) != 1 {
+			t.Errorf("%s runs twice at once", supervisor.PathFrom(ctx))
+		}
+		defer live.Add(-1)
 		ready()
 		if crashed.Add(1) > times {
 			<-ctx.Done()
@@ -363,7 +376,7 @@ func callAtRandom(t *testing.T, sup *supervisor.Supervisor, seed uint64) {
 		case 2:
 			err = sup.Restart(ctx, path)
 		case 3:
-			_, err = sup.Add(ctx, "app", crashing(dynamic, 0))
+			_, err = sup.Add(ctx, "app", crashing(t, dynamic, 0))
 		case 4:
 			err = sup.Remove(ctx, "app/"+dynamic)
 		case 5:

@@ -309,3 +309,15 @@ func TestDefaultsHaveNoWarnings(t *testing.T) {
 		t.Errorf("warnings of a default tree: %v", got)
 	}
 }
+
+func TestEmptySupervisorIsReadyAndUp(t *testing.T) { // S2, S5
+	synctest.Test(t, func(t *testing.T) {
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "empty", Children: []supervisor.Spec{}}}}, supervisor.Options{})
+		tree.RequireState("app/empty", supervisor.Ready)
+		tree.RequireStatus("app", supervisor.Up)
+		if _, err := tree.Add(t.Context(), "app/empty", suptest.NewWorker().Spec("a")); err != nil {
+			t.Fatal(err)
+		}
+		tree.RequireState("app/empty/a", supervisor.Ready)
+	})
+}
