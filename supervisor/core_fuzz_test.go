@@ -526,7 +526,7 @@ func (w *fuzzWorld) fail(format string, args ...any) {
 func TestCoreUnderRandomHistories(t *testing.T) {
 	n := 20_000
 	if testing.Short() {
-		n = 100
+		n = 50
 	}
 	random := rand.NewChaCha8([32]byte{1})
 	for range n {

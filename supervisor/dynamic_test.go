@@ -251,7 +251,7 @@ func TestAddNumbersNamelessChildren(t *testing.T) { // S44
 
 // TestRemovedPathsKeepNoMemory adds and removes 100,000 children.
 func TestRemovedPathsKeepNoMemory(t *testing.T) { // S44
-	n := scale(100_000, 1_000)
+	n := scale(100_000, 500)
 	sup, stop := run(t, supervisor.Spec{Name: "pool", Children: []supervisor.Spec{}}, supervisor.Options{})
 	defer stop()
 	idle := supervisor.Spec{Run: supervisor.Func(func(ctx context.Context) error { <-ctx.Done(); return nil })}

@@ -208,7 +208,7 @@ func TestRefUnderStress(t *testing.T) {
 			}
 		})
 	}
-	for range scale(2000, 30) {
+	for range scale(2000, 10) {
 		if err := sup.Restart(ctx, "app/db"); err != nil {
 			t.Fatal(err)
 		}

@@ -200,12 +200,13 @@ func TestSnapshotDrawsTheTree(t *testing.T) { // S36
 func TestSnapshotReadsLargeSupervisorsInBatches(t *testing.T) { // S36
 	spec := supervisor.Spec{Name: "pool", Concurrent: true, Children: []supervisor.Spec{}}
 	idle := supervisor.Func(func(ctx context.Context) error { <-ctx.Done(); return nil })
-	for i := range 2500 {
+	n := scale(2500, 1001)
+	for i := range n {
 		spec.Children = append(spec.Children, supervisor.Spec{Name: fmt.Sprint(i), Run: idle})
 	}
 	sup, stop := run(t, spec, supervisor.Options{})
 	snap := sup.Snapshot()
-	if len(snap.Children) != 2500 || snap.Children[2499].Name() != "2499" {
+	if len(snap.Children) != n || snap.Children[n-1].Name() != fmt.Sprint(n-1) {
 		t.Errorf("the snapshot has %d children", len(snap.Children))
 	}
 	if err := stop(); err != nil {
