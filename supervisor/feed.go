@@ -48,10 +48,21 @@ func (f *feed) emit(e Event, abandoned *incarnation) {
 	if f.ring == nil {
 		return
 	}
-	f.ring[e.Seq%uint64(len(f.ring))].Store(&entry{Event: e, abandoned: abandoned})
+	f.put(&entry{Event: e, abandoned: abandoned})
 	select {
 	case f.bell <- struct{}{}:
 	default:
+	}
+}
+
+// put leaves e in its place, unless a newer one is there already: whoever was
+// slow between its number and here has been lapped.
+func (f *feed) put(e *entry) {
+	place := &f.ring[e.Seq%uint64(len(f.ring))]
+	for old := place.Load(); old == nil || old.Seq < e.Seq; old = place.Load() {
+		if place.CompareAndSwap(old, e) {
+			return
+		}
 	}
 }
 
