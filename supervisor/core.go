@@ -37,7 +37,7 @@ type core struct {
 	ended    bool      // done was returned
 	cause    error     // why, for the children's contexts
 	failure  error     // what the supervisor ends with
-	deadline time.Time // by when all must have stopped; zero: as long as they need
+	deadline time.Time // by when all must have stopped; zero: as long as they need; set before toldStop
 
 	deferred []*call // Strict: calls that wait for the end of a start
 	haunted  bool    // a child was abandoned in this step: who adds its path again must wait for the next
@@ -48,14 +48,13 @@ type core struct {
 // input is one thing that happened. Those about a child say to which
 // incarnation; the runner drops those of dead ones.
 type input struct {
-	kind   inputKind
 	child  *child
-	number uint64    // of the incarnation
-	end    ending    // exited
-	err    error     // impaired: why; toldStop: the cause; mustFail: why
-	status Status    // reported
-	until  time.Time // toldStop: the deadline
-	call   *call     // asked
+	number uint64 // of the incarnation
+	err    error  // exited: how; impaired, mustFail: why; toldStop: the cause
+	call   *call  // asked
+	kind   inputKind
+	is     marks // exited: what err says besides
+	status int8  // reported: the Status
 }
 
 type inputKind uint8
@@ -146,17 +145,16 @@ func (c *core) take(in input) {
 	case becameUp:
 		c.becameUp(in.child)
 	case exited:
-		c.exited(in.child, in.end)
+		c.exited(in.child, ending{in.err, in.is})
 	case impaired:
 		c.impaired(in.child, in.err)
 	case reported:
-		c.alter(in.child, func(ch *child) { ch.reported = in.status })
+		c.alter(in.child, func(ch *child) { ch.reported = Status(in.status) })
 	case returned:
 		c.returned(in.child, in.number)
 	case asked:
 		c.ask(in.call)
 	case toldStop:
-		c.deadline = in.until
 		c.close(in.err, nil)
 	case mustFail:
 		c.giveUp(in.err)

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,7 +164,8 @@ func (w *fuzzWorld) act() {
 	case op < 15:
 		w.call()
 	case op == 15 && w.bytes.chance(8):
-		w.step(input{kind: toldStop, err: ErrShutdown, until: w.now.Add(time.Second)})
+		w.core.deadline = w.now.Add(time.Second)
+		w.step(input{kind: toldStop, err: ErrShutdown})
 	case op == 15 && w.bytes.chance(8):
 		w.step(input{kind: mustFail, err: ErrTooManyAbandoned})
 	}
@@ -227,12 +227,13 @@ func (w *fuzzWorld) tell(in input) {
 
 func (w *fuzzWorld) end(run *fuzzRun, err error) {
 	delete(w.live, run.child)
-	w.tell(input{kind: exited, child: run.child, end: judge(context.Background(), err)})
+	end := judge(context.Background(), err)
+	w.tell(input{kind: exited, child: run.child, err: end.err, is: end.is})
 }
 
 func (w *fuzzWorld) report(run *fuzzRun) {
 	if run.child.spec.isSupervisor() {
-		w.tell(input{kind: reported, child: run.child, status: Status(w.bytes.below(3))})
+		w.tell(input{kind: reported, child: run.child, status: int8(w.bytes.below(3))})
 		return
 	}
 	var reason error
@@ -351,7 +352,7 @@ func (w *fuzzWorld) step(in input) {
 	if in.call != nil {
 		name = fmt.Sprintf("op%d %s", in.call.op, in.call.name)
 	}
-	fmt.Fprintf(&w.log, "%v in%d %s %v\n", w.now.Sub(time.Unix(1e9, 0)), in.kind, name, cmp.Or(in.err, in.end.err))
+	fmt.Fprintf(&w.log, "%v in%d %s %v\n", w.now.Sub(time.Unix(1e9, 0)), in.kind, name, in.err)
 	for _, a := range w.core.step(w.now, in) {
 		w.check(a)
 	}

@@ -92,7 +92,7 @@ func (s *Supervisor) ask(ctx context.Context, op operation, path string) error {
 // do hands the call to the loop and waits for the answer.
 func (r *runner) do(ctx context.Context, c *call) error {
 	c.answer = make(chan error, 1)
-	if !r.post(input{kind: asked, call: c}) {
+	if !r.post(&input{kind: asked, call: c}) {
 		return fmt.Errorf("%s: %w", r.core.path, ErrNotRunning)
 	}
 	select {

@@ -90,23 +90,19 @@ func (s *slot) Serve(context.Context) error {
 		if !ok {
 			break
 		}
-		s.run(inc)
+		inc.run(s)
 	}
 	s.engine.slots.Done()
 	return suture.ErrDoNotRestart
 }
 
-// run reports the incarnation's end even when it ends the goroutine.
-func (s *slot) run(inc *incarnation) {
-	err := errGoexit
-	defer func() {
-		s.spent = err == errGoexit // before end: the runner reads it after
-		if !inc.end(err) {
-			s.spent = true
-			s.engine.lost.Add(-1)
-		}
-	}()
-	err = inc.run()
+// ended reports the incarnation's end, whose goroutine may end with it.
+func (s *slot) ended(inc *incarnation, err error) {
+	s.spent = err == errGoexit // before end: the runner reads it after
+	if !inc.end(err) {
+		s.spent = true
+		s.engine.lost.Add(-1)
+	}
 }
 
 // release lets the slot end once its incarnation, if any, has.

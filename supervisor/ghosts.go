@@ -67,7 +67,7 @@ func (g *ghosts) ended(path string, number uint64) {
 	g.total.Add(-1)
 	ch, owner := at.child, at.owner
 	g.mu.Unlock()
-	owner.post(input{kind: returned, child: ch, number: number})
+	owner.post(&input{kind: returned, child: ch, number: number})
 }
 
 // paths lists where they are, sorted.

@@ -16,11 +16,11 @@ type inbox struct {
 func newInbox() inbox { return inbox{bell: make(chan struct{}, 1)} }
 
 // put reports whether it took in: a closed inbox takes nothing.
-func (b *inbox) put(in input) bool {
+func (b *inbox) put(in *input) bool {
 	b.mu.Lock()
 	closed := b.closed
 	if !closed {
-		b.inputs = append(b.inputs, in)
+		b.inputs = append(b.inputs, *in)
 	}
 	first := len(b.inputs) == 1
 	b.mu.Unlock()

@@ -57,37 +57,43 @@ func (inc *incarnation) Value(key any) any {
 	return inc.Context.Value(key)
 }
 
-// run runs the worker, or the supervisor, and returns how it ended. Bugs of
-// this package are not caught: a broken tree must not look alive.
-func (inc *incarnation) run() error {
-	defer inc.stop(ErrReplaced)
-	if inc.child.spec.isSupervisor() {
-		r := newRunner(inc)
-		inc.child.unit.below.Store(r)
-		return r.loop()
+// run runs the worker, or the supervisor, in the goroutine of slot.
+func (inc *incarnation) run(s *slot) {
+	switch {
+	case inc.child.spec.isSupervisor():
+		s.ended(inc, inc.supervise())
+	case inc.tree.opts.ProfileLabels:
+		pprof.Do(inc.ctx, pprof.Labels("path", inc.child.path), func(context.Context) { inc.work(s) })
+	default:
+		inc.work(s)
 	}
-	if inc.tree.opts.ProfileLabels {
-		return inc.labelled()
-	}
-	return inc.work()
 }
 
-// work calls the worker. It is not inlined, so that its frame, with this
-// incarnation as its argument, can be found in a stack dump.
+// supervise runs the children. Bugs of this package are not caught: a broken
+// tree must not look alive.
+func (inc *incarnation) supervise() error {
+	defer inc.stop(ErrReplaced)
+	r := newRunner(inc)
+	inc.child.unit.below.Store(r)
+	return r.loop()
+}
+
+// work calls the worker, and reports its end even when that ends the goroutine.
+// It is not inlined, so that its frame, with this incarnation as its argument,
+// can be found in a stack dump. It is the only frame of ours below the worker's
+// that a stack must hold, besides Serve: memory per child depends on it.
 //
 //go:noinline
-func (inc *incarnation) work() (err error) {
+func (inc *incarnation) work(s *slot) {
+	err := errGoexit
 	defer func() {
 		if value := recover(); value != nil {
 			err = Recovered(value)
 		}
+		inc.stop(ErrReplaced)
+		s.ended(inc, err)
 	}()
-	return inc.child.spec.Run(inc.ctx, inc.ready)
-}
-
-func (inc *incarnation) labelled() (err error) {
-	pprof.Do(inc.ctx, pprof.Labels("path", inc.child.path), func(context.Context) { err = inc.work() })
-	return err
+	err = inc.child.spec.Run(inc.ctx, inc.ready)
 }
 
 // ready tells the supervisor above, once.
@@ -99,7 +105,7 @@ func (inc *incarnation) ready() {
 		inc.tree.rootReady()
 		return
 	}
-	inc.tell(input{kind: becameUp})
+	inc.tell(&input{kind: becameUp})
 }
 
 // report tells the supervisor above how this one is.
@@ -108,7 +114,7 @@ func (inc *incarnation) report(s Status) {
 		inc.tree.status.Store(int32(s))
 		return
 	}
-	inc.tell(input{kind: reported, status: s})
+	inc.tell(&input{kind: reported, status: int8(s)})
 }
 
 // impaired tells the supervisor above that the worker works badly, or well. The
@@ -121,7 +127,7 @@ func (inc *incarnation) impaired(reason error) {
 	if !inc.readied.Load() || inc.said.Swap(text) == text {
 		return
 	}
-	inc.tell(input{kind: impaired, err: reason})
+	inc.tell(&input{kind: impaired, err: reason})
 }
 
 // end tells the supervisor above how the incarnation ended, or the tree if it
@@ -129,14 +135,16 @@ func (inc *incarnation) impaired(reason error) {
 func (inc *incarnation) end(err error) bool {
 	end := judge(inc.ctx, err)
 	if inc.fate.CompareAndSwap(fateOpen, fateEnded) {
-		inc.tell(input{kind: exited, end: end})
+		inc.tell(&input{kind: exited, err: end.err, is: end.is})
 		return true
 	}
 	inc.tree.ghosts.ended(inc.child.path, inc.number)
 	return false
 }
 
-func (inc *incarnation) tell(in input) {
+// tell passes inputs by pointer, as post and put do: what a worker's goroutine
+// calls decides whether its first stack is large enough.
+func (inc *incarnation) tell(in *input) {
 	in.child, in.number = inc.child, inc.number
 	inc.runner.post(in)
 }

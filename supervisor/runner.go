@@ -59,7 +59,7 @@ func (r *runner) inherit(ch *child, before *runner) {
 // loop runs the supervisor until all its children have ended.
 func (r *runner) loop() error {
 	r.engine.serve()
-	r.post(input{kind: began})
+	r.post(&input{kind: began})
 	told := r.self.ctx.Done()
 	for !r.over {
 		select {
@@ -69,7 +69,8 @@ func (r *runner) loop() error {
 			r.step(input{kind: woke})
 		case <-told:
 			told = nil
-			r.step(input{kind: toldStop, err: context.Cause(r.self.ctx), until: r.self.deadline})
+			r.core.deadline = r.self.deadline
+			r.step(input{kind: toldStop, err: context.Cause(r.self.ctx)})
 		}
 		r.drain()
 	}
@@ -78,7 +79,7 @@ func (r *runner) loop() error {
 }
 
 // post hands an input to the loop. It reports false if the loop has ended.
-func (r *runner) post(in input) bool {
+func (r *runner) post(in *input) bool {
 	r.watch.waiting()
 	return r.inbox.put(in)
 }

@@ -113,7 +113,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.warn()
 	s.emit(EventStarted, nil)
 	released := s.stopWith(ctx, inc)
-	err := inc.run()
+	err := inc.supervise()
 	<-released
 	s.phase.Store(phaseEnded)
 	s.changed.ring()
@@ -188,7 +188,7 @@ func (s *Supervisor) tooManyAbandoned() {
 	}
 	if s.hopeless.CompareAndSwap(false, true) {
 		err := fmt.Errorf("%s: %w: %d, MaxAbandoned is %d", s.root.path, ErrTooManyAbandoned, n, bears)
-		s.root.unit.below.Load().post(input{kind: mustFail, err: err})
+		s.root.unit.below.Load().post(&input{kind: mustFail, err: err})
 	}
 }
 
