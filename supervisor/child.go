@@ -105,7 +105,7 @@ func (s *siblings) add(ch *child) {
 	s.byName[ch.spec.Name] = ch
 }
 
-// remove takes ch out; its own links stay, for whoever is walking the list.
+// remove takes ch out, and lets go of its neighbours.
 func (s *siblings) remove(ch *child) {
 	delete(s.byName, ch.spec.Name)
 	if ch.prev == nil {
@@ -118,6 +118,23 @@ func (s *siblings) remove(ch *child) {
 	} else {
 		ch.next.prev = ch.prev
 	}
+	ch.prev, ch.next = nil, nil
+}
+
+// after returns the child that follows ch in start order, the first for nil. If
+// ch was removed it is looked for.
+func (s *siblings) after(ch *child) *child {
+	switch {
+	case ch == nil:
+		return s.first
+	case s.byName[ch.spec.Name] == ch:
+		return ch.next
+	}
+	next := s.first
+	for next != nil && next.rank < ch.rank {
+		next = next.next
+	}
+	return next
 }
 
 // each calls f with the child from and those after it. f may remove its own.

@@ -193,21 +193,20 @@ type world struct {
 	ended  chan error // Run's result
 	dead   bool
 
-	mu     sync.Mutex
-	starts map[string]int            // start calls per path, never reset
-	number map[string]map[uint64]int // path, incarnation: which call that was
-	crash  map[string]chan string    // running workers
-	events []supervisor.Event        // since the last step
-	plans  map[string][]string       // starts per path
-	hold   chan struct{}             // the first start that fails waits for it
-	holdIn string                    // a direct worker of this supervisor
-	ctx    context.Context
+	mu      sync.Mutex
+	starts  map[string]int         // start calls per path, never reset
+	current map[string]int         // of which start call the events speak that are translated now
+	crash   map[string]chan string // running workers
+	events  []supervisor.Event     // since the last step
+	hold    chan struct{}          // the first start that fails waits for it
+	holdIn  string                 // a direct worker of this supervisor
+	ctx     context.Context
 
 	lastReason map[string]string // of the last crash, per path
 }
 
 func newWorld(spec otpSup) *world {
-	w := &world{starts: map[string]int{}, number: map[string]map[uint64]int{}, crash: map[string]chan string{}, plans: map[string][]string{}, lastReason: map[string]string{}, ended: make(chan error, 1)}
+	w := &world{starts: map[string]int{}, current: map[string]int{}, crash: map[string]chan string{}, lastReason: map[string]string{}, ended: make(chan error, 1)}
 	root := otpChild{ID: "root", Type: "supervisor", Restart: "permanent", Spec: &spec}
 	var err error
 	w.sup, err = supervisor.New(w.spec("", root), supervisor.Options{Observer: w.observe, EventBuffer: 1 << 12})
@@ -232,10 +231,7 @@ func (w *world) spec(above string, c otpChild) supervisor.Spec {
 		Significant: c.Significant,
 	}
 	if c.Type == "worker" {
-		s.Run = w.worker(path)
-		w.mu.Lock()
-		w.plans[path] = c.Starts
-		w.mu.Unlock()
+		s.Run = w.worker(path, c.Starts)
 		return s
 	}
 	s.Strict = true
@@ -250,9 +246,9 @@ func (w *world) spec(above string, c otpChild) supervisor.Spec {
 }
 
 // worker does what its path's plan says of this start.
-func (w *world) worker(path string) supervisor.RunFunc {
+func (w *world) worker(path string, plan []string) supervisor.RunFunc {
 	return func(ctx context.Context, ready func()) error {
-		what, crash, hold := w.call(ctx, path)
+		what, crash, hold := w.call(path, plan)
 		if hold != nil {
 			<-hold
 		}
@@ -276,13 +272,11 @@ func (w *world) worker(path string) supervisor.RunFunc {
 }
 
 // call counts a start call, and says what it is to do.
-func (w *world) call(ctx context.Context, path string) (what string, crash chan string, hold chan struct{}) {
+func (w *world) call(path string, plan []string) (what string, crash chan string, hold chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.starts[path]++
 	n := w.starts[path]
-	w.numbered(path, supervisor.IncarnationFrom(ctx), n)
-	plan := w.plans[path]
 	what = plan[min(n, len(plan))-1]
 	crash = make(chan string, 1)
 	w.crash[path] = crash
@@ -290,13 +284,6 @@ func (w *world) call(ctx context.Context, path string) (what string, crash chan 
 		hold, w.hold = w.hold, nil
 	}
 	return what, crash, hold
-}
-
-func (w *world) numbered(path string, incarnation uint64, n int) {
-	if w.number[path] == nil {
-		w.number[path] = map[uint64]int{}
-	}
-	w.number[path][incarnation] = n
 }
 
 func (w *world) begin() otpStep {
@@ -334,8 +321,10 @@ func (w *world) translate(e supervisor.Event) otpEvent {
 	if e.Supervisor {
 		return w.translateSup(e)
 	}
-	n := w.number[e.Path][e.Incarnation]
+	n := w.current[e.Path]
 	switch e.Kind {
+	case supervisor.EventStarted:
+		w.current[e.Path]++
 	case supervisor.EventReady:
 		return otpEvent{"start": e.Path, "n": n}
 	case supervisor.EventStartFailed:

@@ -70,6 +70,7 @@ const (
 	asked                     // somebody calls
 	toldStop                  // the supervisor is told to stop
 	mustFail                  // the supervisor must give up
+	hurried                   // the deadline is nearer than it was
 )
 
 // action is one thing to do.
@@ -90,6 +91,7 @@ const (
 	emit     verb = iota // tell the observers
 	start                // run a new incarnation of child
 	stop                 // end its context with cause err
+	hurry                // a supervisor that stops has until then
 	abandon              // give its incarnation up
 	release              // it needs no goroutine any more
 	announce             // the supervisor is ready
@@ -97,8 +99,8 @@ const (
 	finish               // the supervisor has ended, with err
 )
 
-func newCore(spec *Spec, path string, haunts func(*child) int) *core {
-	c := &core{spec: spec, path: path, random: rand.Float64, haunts: haunts}
+func newCore(now time.Time, spec *Spec, path string, haunts func(*child) int) *core {
+	c := &core{spec: spec, path: path, random: rand.Float64, haunts: haunts, now: now}
 	c.budget.limit = spec.Intensity.withDefaults()
 	c.byName = make(map[string]*child, len(spec.Children))
 	c.stops, c.starts, c.again = newQueue(lastFirst), newQueue(firstFirst), newQueue(firstFirst)
@@ -156,8 +158,11 @@ func (c *core) take(in input) {
 		c.ask(in.call)
 	case toldStop:
 		c.close(in.err, nil)
+		c.hasten()
 	case mustFail:
 		c.giveUp(in.err)
+	case hurried:
+		c.hasten()
 	}
 }
 
@@ -346,6 +351,22 @@ func (c *core) shut(ch *child) {
 	case Pending, BackingOff, Fenced:
 		c.stopped(ch, ErrNotRunning)
 	}
+}
+
+// hasten cuts the stops that are under way short to a deadline that came later.
+func (c *core) hasten() {
+	if c.deadline.IsZero() {
+		return
+	}
+	c.each(c.first, func(ch *child) {
+		switch {
+		case ch.state != Stopping:
+		case ch.spec.isSupervisor():
+			c.act(action{do: hurry, child: ch, until: c.deadline})
+		case c.deadline.Before(ch.due):
+			c.await(ch, max(lastChance, c.deadline.Sub(c.now)))
+		}
+	})
 }
 
 // doom queues a running child to be stopped in its turn.

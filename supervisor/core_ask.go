@@ -99,6 +99,9 @@ func (c *core) startChild(ch *child, call *call) {
 
 // stopChild makes ch stop, alone, whatever it is doing.
 func (c *core) stopChild(ch *child, call *call, to goal, cause error) {
+	if ch.goal == gone {
+		to = gone // whoever comes later does not keep what somebody removes
+	}
 	c.wait(ch, call)
 	c.aim(ch, to)
 	ch.verdict = nil
@@ -122,6 +125,10 @@ func (c *core) stopChild(ch *child, call *call, to goal, cause error) {
 // restartChild stops and starts ch with what its strategy groups with it: an
 // order, so it neither waits for a backoff nor counts.
 func (c *core) restartChild(ch *child, call *call) {
+	if ch.goal == gone {
+		c.answer(call, ErrNotFound)
+		return
+	}
 	c.wait(ch, call)
 	ch.attempt, ch.undecided = 0, nil
 	switch {

@@ -83,7 +83,7 @@ func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	w.core = newCore(&spec, "root", w.ghostsOf)
+	w.core = newCore(w.now, &spec, "root", w.ghostsOf)
 	w.core.random = func() float64 { return 0.5 }
 	fmt.Fprintf(&w.log, "%v concurrent=%v strict=%v %v quorum=%d auto=%v\n", spec.Strategy, spec.Concurrent, spec.Strict, spec.Intensity, spec.Quorum, spec.AutoShutdown)
 	for i := range spec.Children {
@@ -227,7 +227,7 @@ func (w *fuzzWorld) tell(in input) {
 
 func (w *fuzzWorld) end(run *fuzzRun, err error) {
 	delete(w.live, run.child)
-	end := judge(context.Background(), err)
+	end := judge(&incarnation{ctx: context.Background(), child: run.child}, err)
 	w.tell(input{kind: exited, child: run.child, err: end.err, is: end.is})
 }
 

@@ -79,6 +79,61 @@ func TestDynamicCalls(t *testing.T) { // S30
 	}
 }
 
+// TestRemoveIsNotUndoneByWhoComesLater.
+func TestRemoveIsNotUndoneByWhoComesLater(t *testing.T) { // S30
+	for name, call := range map[string]func(*supervisor.Supervisor, context.Context, string) error{
+		"Stop": (*supervisor.Supervisor).Stop, "Restart": (*supervisor.Supervisor).Restart, "Start": (*supervisor.Supervisor).Start,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := startTrio(t, supervisor.OneForOne, nil)
+			w.b.StopsAfter(time.Second, nil)
+			removed := make(chan error, 1)
+			go func() { removed <- w.Remove(t.Context(), "app/b") }()
+			synctest.Wait()
+			_ = call(w.Supervisor, t.Context(), "app/b")
+			if err := <-removed; err != nil {
+				t.Errorf("Remove, and then %s: %v", name, err)
+			}
+			w.Sleep(time.Minute)
+			if _, err := w.Find("app/b"); !errors.Is(err, supervisor.ErrNotFound) {
+				t.Errorf("after Remove and %s it is still there", name)
+			}
+		})
+	}
+}
+
+// TestCallsReachASupervisorThatJustStarts: one is found as soon as it is there,
+// and has begun by then.
+func TestCallsReachASupervisorThatJustStarts(t *testing.T) { // S30
+	sup, stop := run(t, supervisor.Spec{Name: "app", Intensity: supervisor.Unlimited, Children: []supervisor.Spec{
+		{Name: "sub", Children: []supervisor.Spec{{Name: "a", Run: supervisor.Func(idle)}}},
+	}}, supervisor.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var callers sync.WaitGroup
+	for caller := range 4 {
+		callers.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				_ = sup.Stop(ctx, "app/sub/a")
+				_ = sup.Start(ctx, "app/sub/a")
+				path, err := sup.Add(ctx, "app/sub", supervisor.Spec{Name: fmt.Sprint("d", caller, "-", i), Run: supervisor.Func(idle)})
+				if err == nil {
+					_ = sup.Remove(ctx, path)
+				}
+			}
+		})
+	}
+	for range scale(2000, 50) {
+		if err := sup.Restart(ctx, "app/sub"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	callers.Wait()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestManualStartThatFailsIsNotRetried(t *testing.T) { // S30
 	synctest.Test(t, func(t *testing.T) {
 		w := startTrio(t, supervisor.OneForOne, nil)

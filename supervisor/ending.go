@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // An ending is how an incarnation ended. It is judged by the goroutine that
@@ -28,9 +29,10 @@ const (
 
 func (e ending) has(m marks) bool { return e.is&m != 0 }
 
-// judge looks at how an incarnation with context ctx ended. An error whose
-// methods panic says nothing more.
-func judge(ctx context.Context, err error) (e ending) {
+// judge looks at how an incarnation ended. An error whose methods panic says
+// nothing more. What a supervisor's error wraps is the failure of somebody
+// below, and was acted on there.
+func judge(inc *incarnation, err error) (e ending) {
 	e.err = err
 	if err == nil {
 		return e
@@ -41,18 +43,25 @@ func judge(ctx context.Context, err error) (e ending) {
 			e.is |= m
 		}
 	}
-	var gaveUp *IntensityError
+	if inc.child.spec.isSupervisor() {
+		_, gaveUp := err.(*IntensityError)
+		mark(exhausted, gaveUp)
+		mark(autoShut, err == ErrAutoShutdown)
+		return e
+	}
 	_, isPanic := err.(*PanicError)
 	mark(panicked, isPanic)
-	mark(autoShut, err == ErrAutoShutdown)
 	mark(ignored, errors.Is(err, ErrIgnore))
 	mark(escalated, escalates(err))
 	mark(unavailable, errors.Is(err, ErrUnavailable))
 	mark(overForGood, doNotRestart(err))
-	mark(exhausted, errors.As(err, &gaveUp))
-	mark(obedient, errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
+	mark(obedient, errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(inc.ctx)))
 	return e
 }
+
+// textOf is an error's text, whatever its method does: package fmt survives
+// those that panic.
+func textOf(err error) string { return fmt.Sprint(err) }
 
 // A pathError says where err happened. It puts that into words when it is
 // asked: the text of err is the worker's own.
@@ -61,5 +70,5 @@ type pathError struct {
 	err  error
 }
 
-func (e *pathError) Error() string { return e.path + ": " + e.err.Error() }
+func (e *pathError) Error() string { return e.path + ": " + textOf(e.err) }
 func (e *pathError) Unwrap() error { return e.err }

@@ -167,6 +167,27 @@ func TestEscalateFailsTheSupervisorAtOnce(t *testing.T) { // S8
 	}
 }
 
+// TestWhatASupervisorsErrorWrapsIsNotItsOwn: it was acted on below.
+func TestWhatASupervisorsErrorWrapsIsNotItsOwn(t *testing.T) { // S6, S8
+	for _, err := range []error{supervisor.ErrEscalate, supervisor.ErrIgnore, suture.ErrDoNotRestart, supervisor.ErrUnavailable} {
+		synctest.Test(t, func(t *testing.T) {
+			w := suptest.NewWorker()
+			tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{
+				{Name: "sub", Intensity: supervisor.Intensity{Within: time.Minute}, Children: []supervisor.Spec{w.Spec("w")}},
+			}}, supervisor.Options{})
+			w.Do(func() error { return fmt.Errorf("%w: %w", supervisor.ErrEscalate, err) })
+			tree.Sleep(time.Second)
+			tree.RequireState("app/sub", supervisor.Ready)
+			if got := w.Started(); got != 2 {
+				t.Errorf("%v: the worker was started %d times, want 2", err, got)
+			}
+			if got := mustFind(t, tree, "app").Restarts; got != 1 {
+				t.Errorf("%v: %d restarts counted, want the supervisor's", err, got)
+			}
+		})
+	}
+}
+
 func TestReadyIsHeardOnce(t *testing.T) { // S2
 	synctest.Test(t, func(t *testing.T) {
 		late := make(chan func(), 1)
@@ -222,7 +243,12 @@ func TestErrorWhoseMethodsPanicIsAFailure(t *testing.T) { // S6
 	synctest.Test(t, func(t *testing.T) {
 		w := startTrio(t, supervisor.OneForOne, nil)
 		w.a.Fail(explosive{})
+		_, _ = w.Trace(), w.Snapshot().String() // nobody who prints it dies of it
+		var typedNil *supervisor.StartError
+		w.b.Fail(typedNil)
+		_, _ = w.Trace(), w.Why("app")
 		w.Sleep(time.Second)
+		w.RequireState("app/b", supervisor.Ready)
 		w.RequireState("app/a", supervisor.Ready)
 		if got := w.a.Started(); got != 2 {
 			t.Errorf("it was started %d times, want 2", got)

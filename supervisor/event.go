@@ -69,7 +69,7 @@ func (e Event) String() string {
 	}
 	if e.Err != nil {
 		b.WriteString(": ")
-		b.WriteString(oneLine(strings.TrimPrefix(e.Err.Error(), e.Path+": ")))
+		b.WriteString(oneLine(strings.TrimPrefix(textOf(e.Err), e.Path+": ")))
 	}
 	return b.String()
 }

@@ -70,6 +70,31 @@ func (g *ghosts) ended(path string, number uint64) {
 	owner.post(&input{kind: returned, child: ch, number: number})
 }
 
+// forgotten lists those at paths that r has no child for any more: what was
+// removed, or is temporary, is listed until it has really ended.
+func (g *ghosts) forgotten(r *runner) (snaps []Snapshot) {
+	if g.total.Load() == 0 {
+		return nil
+	}
+	for _, path := range g.paths() {
+		parent, name := split(path)
+		if parent == r.core.path && r.child(name) == nil {
+			snaps = append(snaps, Snapshot{Path: path, State: Stopped, Abandoned: g.at(path)})
+		}
+	}
+	return snaps
+}
+
+// at returns how many there are at path.
+func (g *ghosts) at(path string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if at := g.byPath[path]; at != nil {
+		return at.count
+	}
+	return 0
+}
+
 // paths lists where they are, sorted.
 func (g *ghosts) paths() []string {
 	g.mu.Lock()

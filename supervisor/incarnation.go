@@ -26,7 +26,7 @@ type incarnation struct {
 
 	ctx      context.Context // the child's
 	stop     context.CancelCauseFunc
-	deadline time.Time // of a supervisor: by when its children must have stopped; set before stop
+	deadline atomic.Pointer[time.Time] // of a supervisor: by when its children must have stopped; set before stop
 
 	readied atomic.Bool
 	said    atomic.Value // string: how the worker last said it is; "" is well
@@ -47,6 +47,14 @@ func newIncarnation(tree *Supervisor, above *runner, ch *child) *incarnation {
 	// shared with siblings, and no order of cancelling but ours exists.
 	inc.ctx, inc.stop = context.WithCancelCause(inc)
 	return inc
+}
+
+// latest returns the deadline, zero if there is none.
+func (inc *incarnation) latest() time.Time {
+	if d := inc.deadline.Load(); d != nil {
+		return *d
+	}
+	return time.Time{}
 }
 
 // Value makes the incarnation findable from its context.
@@ -122,7 +130,7 @@ func (inc *incarnation) report(s Status) {
 func (inc *incarnation) impaired(reason error) {
 	text := ""
 	if reason != nil {
-		text = reason.Error()
+		text = textOf(reason)
 	}
 	if !inc.readied.Load() || inc.said.Swap(text) == text {
 		return
@@ -133,7 +141,7 @@ func (inc *incarnation) impaired(reason error) {
 // end tells the supervisor above how the incarnation ended, or the tree if it
 // had been abandoned; then it reports false.
 func (inc *incarnation) end(err error) bool {
-	end := judge(inc.ctx, err)
+	end := judge(inc, err)
 	if inc.fate.CompareAndSwap(fateOpen, fateEnded) {
 		inc.tell(&input{kind: exited, err: end.err, is: end.is})
 		return true

@@ -286,6 +286,11 @@ func allBelow(r *runner, spec *Spec, path string, yield func(Snapshot) bool) boo
 			}
 		}
 	}
+	for _, snap := range r.tree.ghosts.forgotten(r) {
+		if !yield(snap) {
+			return false
+		}
+	}
 	return true
 }
 
@@ -324,7 +329,7 @@ func childrenOf(r *runner, spec *Spec, path string) []Snapshot {
 			snaps = append(snaps, snap)
 		}
 	}
-	return snaps
+	return append(snaps, r.tree.ghosts.forgotten(r)...)
 }
 
 func (ch *seen) withBudget() Snapshot {
@@ -339,18 +344,12 @@ func (ch *seen) withBudget() Snapshot {
 func (r *runner) read(last *child) (children []seen, at *child, more bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	ch := r.core.first
-	if last != nil {
-		ch = last.next // its links stay, even if it was removed meanwhile
-	}
-	for n := 0; ch != nil; ch = ch.next {
-		if n == batch {
+	for ch := r.core.after(last); ch != nil; ch = ch.next {
+		if len(children) == batch {
 			return children, last, true
 		}
-		if r.core.byName[ch.spec.Name] == ch {
-			children = append(children, seen{ch.snapshot(), ch.spec, ch.unit.below.Load()})
-		}
-		last, n = ch, n+1
+		children = append(children, seen{ch.snapshot(), ch.spec, ch.unit.below.Load()})
+		last = ch
 	}
 	return children, last, false
 }

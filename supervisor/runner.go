@@ -31,7 +31,7 @@ type runner struct {
 
 func newRunner(self *incarnation) *runner {
 	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path())}
-	r.core = newCore(self.child.spec, self.path(), func(ch *child) int { return r.tree.ghosts.claim(ch, r) })
+	r.core = newCore(time.Now(), self.child.spec, self.path(), func(ch *child) int { return r.tree.ghosts.claim(ch, r) })
 	r.watch.stuck = &r.tree.stuck
 	r.timer = time.NewTimer(time.Hour)
 	r.timer.Stop()
@@ -40,6 +40,7 @@ func newRunner(self *incarnation) *runner {
 		r.inherit(ch, before)
 		ch.unit.slot = r.engine.add(ch.path)
 	}
+	r.post(&input{kind: began}) // before anybody can find r, and call
 	return r
 }
 
@@ -59,8 +60,11 @@ func (r *runner) inherit(ch *child, before *runner) {
 // loop runs the supervisor until all its children have ended.
 func (r *runner) loop() error {
 	r.engine.serve()
-	r.post(&input{kind: began})
 	told := r.self.ctx.Done()
+	if r.self.ctx.Err() != nil { // before anything starts
+		told = nil
+		r.stopAll()
+	}
 	for !r.over {
 		select {
 		case <-r.inbox.bell:
@@ -69,13 +73,18 @@ func (r *runner) loop() error {
 			r.step(input{kind: woke})
 		case <-told:
 			told = nil
-			r.core.deadline = r.self.deadline
-			r.step(input{kind: toldStop, err: context.Cause(r.self.ctx)})
+			r.stopAll()
 		}
 		r.drain()
 	}
 	r.end()
 	return r.result
+}
+
+// stopAll does as the supervisor above tells it.
+func (r *runner) stopAll() {
+	r.core.deadline = r.self.latest()
+	r.step(input{kind: toldStop, err: context.Cause(r.self.ctx)})
 }
 
 // post hands an input to the loop. It reports false if the loop has ended.
@@ -112,6 +121,9 @@ func (r *runner) admit(in *input) bool {
 }
 
 func (r *runner) step(in input) {
+	if in.kind == hurried {
+		r.core.deadline = r.self.latest()
+	}
 	now := time.Now()
 	r.mu.Lock()
 	actions := r.core.step(now, in)
@@ -129,6 +141,8 @@ func (r *runner) act(now time.Time, a *action) {
 		r.start(a.child)
 	case stop:
 		r.stop(a.child, a.err, a.until)
+	case hurry:
+		r.hurry(a.child, a.until)
 	case abandon:
 		r.abandon(a.child)
 	case release:
@@ -161,8 +175,16 @@ func (r *runner) start(ch *child) {
 }
 
 func (r *runner) stop(ch *child, cause error, deadline time.Time) {
-	ch.unit.inc.deadline = deadline
+	ch.unit.inc.deadline.Store(&deadline)
 	ch.unit.inc.stop(cause)
+}
+
+// hurry tells a supervisor that stops already that it has less time.
+func (r *runner) hurry(ch *child, deadline time.Time) {
+	ch.unit.inc.deadline.Store(&deadline)
+	if below := ch.unit.below.Load(); below != nil {
+		below.post(&input{kind: hurried})
+	}
 }
 
 // abandon registers the ghost before it decides: an incarnation that ends

@@ -83,7 +83,7 @@ func (s Snapshot) Why() string {
 		return why + fmt.Sprintf(", %d abandoned incarnations still run", s.Abandoned)
 	}
 	if err := s.reason(); err != nil {
-		why += ": " + oneLine(err.Error())
+		why += ": " + oneLine(textOf(err))
 	}
 	return why
 }
@@ -135,7 +135,7 @@ func (s Snapshot) line() string {
 	}
 	line := strings.Join(words, ", ")
 	if err := s.reason(); err != nil && s.Status != Up {
-		line += ": " + oneLine(err.Error())
+		line += ": " + oneLine(textOf(err))
 	}
 	return line
 }

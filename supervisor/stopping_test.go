@@ -193,6 +193,29 @@ func TestSupervisorsStopTimeoutCapsWhatIsBelow(t *testing.T) { // S23
 	})
 }
 
+// TestDeadlineCutsStopsThatAreUnderWay: one that comes later than the stop.
+func TestDeadlineCutsStopsThatAreUnderWay(t *testing.T) { // S26
+	for _, path := range []string{"app/w", "app/sub", "app/sub/w"} {
+		synctest.Test(t, func(t *testing.T) {
+			slow := func() supervisor.Spec {
+				spec := suptest.NewWorker().StopsAfter(time.Hour, nil).Spec("w")
+				spec.StopTimeout = 10 * time.Minute
+				return spec
+			}
+			tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{
+				slow(), {Name: "sub", Children: []supervisor.Spec{slow()}},
+			}}, supervisor.Options{GracePeriod: 10 * time.Second})
+			go func() { _ = tree.Stop(context.Background(), path) }()
+			tree.Sleep(time.Second)
+			start := time.Now()
+			_ = tree.Shutdown()
+			if d := time.Since(start); d > 10*time.Second+100*time.Millisecond {
+				t.Errorf("with a stop of %s under way, the shutdown took %v, want the grace period of 10s", path, d)
+			}
+		})
+	}
+}
+
 func TestStopBudgetNamesTheWorstPath(t *testing.T) { // S26
 	w := suptest.NewWorker()
 	worker := func(name string, stop time.Duration) supervisor.Spec {
@@ -315,6 +338,33 @@ func TestTooManyAbandonedGiveTheTreeUp(t *testing.T) { // S27
 	})
 }
 
+// TestAbandonedIsListedUntilItEnds, even when its child was removed.
+func TestAbandonedIsListedUntilItEnds(t *testing.T) { // S27
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForOne, nil)
+		w.a.StopsAfter(time.Hour, nil)
+		if err := w.Remove(t.Context(), "app/a"); !errors.Is(err, supervisor.ErrAbandoned) {
+			t.Errorf("Remove returned %v", err)
+		}
+		listed := func() int {
+			snap, _ := w.Snapshot().Find("app/a")
+			for lazy := range w.All("") {
+				if lazy.Path == "app/a" && lazy.Abandoned != snap.Abandoned {
+					t.Errorf("All lists %d, Snapshot %d", lazy.Abandoned, snap.Abandoned)
+				}
+			}
+			return snap.Abandoned
+		}
+		if got := listed(); got != 1 {
+			t.Errorf("%d are listed, want 1", got)
+		}
+		w.Sleep(time.Hour)
+		if got := listed(); got != 0 {
+			t.Errorf("%d are listed after it ended", got)
+		}
+	})
+}
+
 func TestAbandonedDuringShutdownAreLeft(t *testing.T) { // S27, S28
 	synctest.Test(t, func(t *testing.T) {
 		w := startTrio(t, supervisor.OneForOne, nil)
@@ -416,9 +466,10 @@ func TestStopIsHonouredInEveryState(t *testing.T) { // S29
 func TestRunOfAnEndedContextStartsNothing(t *testing.T) { // S29
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
+	work := func(context.Context) error { t.Error("the worker ran"); return nil }
 	for range scale(1000, 30) {
 		sup, err := supervisor.New(supervisor.Spec{Name: "app", Children: []supervisor.Spec{
-			{Name: "sub", Children: []supervisor.Spec{{Name: "w", Run: supervisor.Func(idle)}}}}}, supervisor.Options{})
+			{Name: "sub", Children: []supervisor.Spec{{Name: "w", Run: supervisor.Func(work)}}}}}, supervisor.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

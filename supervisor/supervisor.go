@@ -112,6 +112,10 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	inc := newIncarnation(s, nil, s.root)
 	s.warn()
 	s.emit(EventStarted, nil)
+	if ctx.Err() != nil {
+		s.draining.Store(true)
+		inc.stop(ErrShutdown)
+	}
 	released := s.stopWith(ctx, inc)
 	err := inc.supervise()
 	<-released
@@ -139,7 +143,8 @@ func (s *Supervisor) stopWith(ctx context.Context, inc *incarnation) <-chan stru
 		}
 		s.draining.Store(true)
 		if s.opts.GracePeriod > 0 {
-			inc.deadline = time.Now().Add(s.opts.GracePeriod)
+			end := time.Now().Add(s.opts.GracePeriod)
+			inc.deadline.Store(&end)
 		}
 		delay := time.NewTimer(s.opts.DrainDelay)
 		defer delay.Stop()

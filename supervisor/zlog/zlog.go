@@ -5,6 +5,7 @@ package zlog
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/rs/zerolog"
 
@@ -27,7 +28,7 @@ func Observer(log zerolog.Logger) func(supervisor.Event) {
 			line.Dur("delay", e.Delay)
 		}
 		if e.Err != nil {
-			line.AnErr("error", e.Err)
+			line.Str("error", fmt.Sprint(e.Err)) // fmt survives errors whose methods panic
 		}
 		if stack := stack(e); stack != "" {
 			line.Str("stack", stack)
