@@ -83,6 +83,9 @@ func TestConformsToOTP(t *testing.T) {
 	files = append(files, strings.FieldsFunc(os.Getenv("OTP_TRACES"), func(r rune) bool { return r == ':' })...)
 	scenarios, replayed, identical := 0, 0, 0
 	for _, file := range files {
+		if testing.Short() && filepath.Base(file) == "otp-random.jsonl" {
+			continue
+		}
 		for _, sc := range readScenarios(t, file) {
 			scenarios++
 			seen := sc.replay(t)

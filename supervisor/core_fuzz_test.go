@@ -166,6 +166,9 @@ func (w *fuzzWorld) act() {
 	case op == 15 && w.bytes.chance(8):
 		w.core.deadline = w.now.Add(time.Second)
 		w.step(input{kind: toldStop, err: ErrShutdown})
+	case op == 15 && w.core.closing:
+		w.core.deadline = w.now.Add(time.Duration(w.bytes.next()) * time.Millisecond)
+		w.step(input{kind: hurried})
 	case op == 15 && w.bytes.chance(8):
 		w.step(input{kind: mustFail, err: ErrTooManyAbandoned})
 	}
@@ -374,6 +377,10 @@ func (w *fuzzWorld) check(a action) {
 		w.checkStart(a.child)
 	case stop:
 		w.checkStop(a)
+	case hurry:
+		if !a.child.spec.isSupervisor() || a.child.state != Stopping {
+			w.fail("%s is hurried while %v", a.child.path, a.child.state)
+		}
 	case abandon:
 		w.ghosts = append(w.ghosts, w.live[a.child])
 		delete(w.live, a.child)
