@@ -128,7 +128,8 @@ func (w *fuzzWorld) childSpec(name string, auto AutoShutdown) Spec {
 
 func (w *fuzzWorld) run() {
 	if w.bytes.chance(20) {
-		w.step(input{kind: toldStop, err: ErrShutdown})
+		w.stoppedBeforeItBegan()
+		return
 	}
 	w.step(input{kind: began})
 	for len(w.bytes.data) > 0 && !w.finished {
@@ -144,6 +145,13 @@ func (w *fuzzWorld) run() {
 		if w.answered[c] != 1 {
 			w.fail("call %d of %s was answered %d times", c.op, c.name, w.answered[c])
 		}
+	}
+}
+
+func (w *fuzzWorld) stoppedBeforeItBegan() {
+	w.step(input{kind: toldStop, err: ErrShutdown})
+	if acts := w.core.step(w.now, input{kind: began}); !w.finished || len(acts) > 0 {
+		w.fail("told to stop before it began: finished %v, then %v", w.finished, acts)
 	}
 }
 

@@ -308,6 +308,28 @@ func TestEndAtTheVeryStopTimeout(t *testing.T) { // S27
 	}
 }
 
+// TestFenceOpensWhenTheLastHasEnded, not before.
+func TestFenceOpensWhenTheLastHasEnded(t *testing.T) { // S27
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForOne, nil)
+		for i := range 2 {
+			w.a.StopsAfter(time.Duration(1+i)*time.Hour, nil)
+			go func() { _ = w.Restart(t.Context(), "app/a") }()
+			w.Sleep(10 * time.Second)
+		}
+		_ = w.Remove(t.Context(), "app/a")
+		spec := suptest.NewWorker().Spec("a")
+		spec.Exclusive = true
+		go func() { _, _ = w.Add(t.Context(), "app", spec) }()
+		w.Sleep(time.Hour)
+		if got := mustFind(t, w.Tree, "app/a"); got.State != supervisor.Fenced || got.Abandoned != 1 {
+			t.Errorf("with one of two ended it is %v, %d abandoned", got.State, got.Abandoned)
+		}
+		w.Sleep(time.Hour)
+		w.RequireState("app/a", supervisor.Ready)
+	})
+}
+
 func TestTooManyAbandonedGiveTheTreeUp(t *testing.T) { // S27
 	synctest.Test(t, func(t *testing.T) {
 		var workers []*suptest.Worker
