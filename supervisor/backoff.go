@@ -86,7 +86,7 @@ func (b Backoff) Validate() error {
 		return fmt.Errorf("Backoff has a negative duration (Min %v, Max %v, Settle %v); use NoBackoff for none", b.Min, b.Max, b.Settle)
 	case r.Min > r.Max:
 		return fmt.Errorf("Backoff.Min (%v) is over Backoff.Max (%v); swap or raise Max", r.Min, r.Max)
-	case r.Jitter > 1 || b.Jitter < 0 && b.Jitter != NoJitter:
+	case !(r.Jitter >= 0 && r.Jitter <= 1) || b.Jitter < 0 && b.Jitter != NoJitter: // NaN is neither
 		return fmt.Errorf("Backoff.Jitter is %v; use a share from 0 to 1, or NoJitter", b.Jitter)
 	}
 	return nil

@@ -12,8 +12,8 @@ func PathFrom(ctx context.Context) string {
 }
 
 // IncarnationFrom returns the number of the incarnation that ctx was given to:
-// it counts the starts at that path over the tree's life, from 1. It is 0 if
-// ctx was given to none.
+// it counts the starts of that child over the tree's life, from 1; a child that
+// was removed and is added anew counts anew. It is 0 if ctx was given to none.
 func IncarnationFrom(ctx context.Context) uint64 {
 	if inc := incarnationFrom(ctx); inc != nil {
 		return inc.number

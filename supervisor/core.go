@@ -201,8 +201,11 @@ func (c *core) move() bool {
 	return true
 }
 
-// quiet reports whether no child is starting or stopping, nor about to stop.
-func (c *core) quiet() bool { return c.moving == 0 && c.stops.empty() }
+// quiet reports whether nothing moves, nor is about to: what waits to start
+// waits for something else.
+func (c *core) quiet() bool {
+	return c.moving == 0 && c.stops.empty() && (c.starts.empty() || c.gating > 0)
+}
 
 // begin starts the children, in order or all at once. The order to stop can
 // have come first.
@@ -256,18 +259,19 @@ func (c *core) becameUp(ch *child) {
 	c.resolve(ch, up, nil)
 }
 
-// impaired takes what a worker says of itself.
+// impaired takes what a worker says of itself. The same words again are no
+// news. A reason's words are at hand: see incarnation.impaired.
 func (c *core) impaired(ch *child, reason error) {
 	if ch.state != Ready {
 		return
 	}
-	was := ch.impairment != nil
+	before := ch.impairment
 	c.alter(ch, func(ch *child) { ch.impairment = reason })
 	switch {
-	case reason != nil:
-		c.emit(ch, EventImpaired, reason)
-	case was:
+	case reason == nil && before != nil:
 		c.emit(ch, EventRecovered, nil)
+	case reason != nil && (before == nil || before.Error() != reason.Error()):
+		c.emit(ch, EventImpaired, reason)
 	}
 }
 

@@ -130,7 +130,7 @@ func (c *core) restartChild(ch *child, call *call) {
 		return
 	}
 	c.wait(ch, call)
-	ch.attempt, ch.undecided = 0, nil
+	ch.attempt, ch.undecided, ch.verdict = 0, nil, nil
 	switch {
 	case ch.state == Stopping, ch.queue == c.stops:
 		c.aim(ch, up)

@@ -119,7 +119,7 @@ func (w *fuzzWorld) childSpec(name string, auto AutoShutdown) Spec {
 		c.Backoff = NoBackoff
 	}
 	if b.chance(5) {
-		c.Children = []Spec{}
+		c.Children, c.Exclusive = []Spec{}, false
 	} else {
 		c.Run = func(context.Context, func()) error { return nil }
 	}

@@ -231,6 +231,19 @@ func TestRestartSkipsTheBackoff(t *testing.T) { // S42
 	})
 }
 
+func TestRestartOfOneThatIsStoppedForItsStartTimeout(t *testing.T) { // S42
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForOne, func(app *supervisor.Spec) { app.Children[1].StartTimeout = time.Second })
+		w.b.Starts(suptest.Attempt{Hang: true}).StopsAfter(5*time.Second, nil)
+		w.b.Fail(errCrash)
+		w.Sleep(2 * time.Second) // it is being stopped
+		start := time.Now()
+		if err := w.Restart(t.Context(), "app/b"); err != nil || time.Since(start) > 5*time.Second {
+			t.Errorf("Restart returned %v after %v", err, time.Since(start))
+		}
+	})
+}
+
 func TestRestartForgetsEarlierFailures(t *testing.T) { // S42
 	synctest.Test(t, func(t *testing.T) {
 		w := startTrio(t, supervisor.OneForOne, nil)

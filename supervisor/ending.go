@@ -63,6 +63,15 @@ func judge(inc *incarnation, err error) (e ending) {
 // those that panic.
 func textOf(err error) string { return fmt.Sprint(err) }
 
+// worded is an error whose text is at hand.
+type worded struct {
+	error
+	text string
+}
+
+func (e *worded) Error() string { return e.text }
+func (e *worded) Unwrap() error { return e.error }
+
 // A pathError says where err happened. It puts that into words when it is
 // asked: the text of err is the worker's own.
 type pathError struct {

@@ -30,7 +30,6 @@ var (
 	ErrShutdown     = errors.New("supervisor: shutting down")
 	ErrSibling      = errors.New("supervisor: a sibling failed")
 	ErrRestart      = errors.New("supervisor: restart requested")
-	ErrUnhealthy    = errors.New("supervisor: unhealthy")
 	ErrRemoved      = errors.New("supervisor: removed")
 	ErrStopped      = errors.New("supervisor: stopped on request")
 	ErrStartTimeout = errors.New("supervisor: not ready in time")

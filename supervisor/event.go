@@ -16,13 +16,14 @@ type Event struct {
 	Path        string
 	Supervisor  bool // of a supervisor, not a worker
 	Kind        EventKind
-	Incarnation uint64 // counts the starts of a path over the tree's life, from 1; 0 before
+	Incarnation uint64 // counts the starts of a child over the tree's life, from 1; 0 before. One that is added anew counts anew
 
 	// Delay until the next start, of BackingOff.
 	Delay time.Duration
 
 	// Err is why: of Exited, StartFailed, Stopped (if it did not end cleanly),
-	// BackingOff, GaveUp and Impaired.
+	// BackingOff, GaveUp, Impaired and Warning; of Stopping, the cause that the
+	// child is told.
 	Err error
 
 	// Stack is the stack of the goroutine, of Abandoned where it could be had.

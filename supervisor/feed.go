@@ -20,6 +20,7 @@ type feed struct {
 	ring      []atomic.Pointer[entry] // entry of number n at n % len; nil without an observer
 	bell      chan struct{}
 	closing   chan struct{}
+	late      atomic.Bool   // Run has returned: the observer is called no more
 	done      chan struct{} // closed when the last event was delivered
 	lastStack time.Time
 }
@@ -78,6 +79,7 @@ func (f *feed) stop(patience time.Duration) {
 	select {
 	case <-f.done:
 	case <-timer.C:
+		f.late.Store(true)
 	}
 }
 
@@ -86,6 +88,10 @@ func (f *feed) deliver() {
 	for next := uint64(1); ; {
 		if e := f.at(&next); e != nil {
 			e.Stack = f.stackOf(e.abandoned)
+			if f.late.Load() {
+				f.dropped.Add(f.seq.Load() - e.Seq + 1)
+				return
+			}
 			f.observer(e.Event)
 			continue
 		}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -70,29 +71,34 @@ func (g *ghosts) ended(path string, number uint64) {
 	owner.post(&input{kind: returned, child: ch, number: number})
 }
 
-// forgotten lists those at paths that r has no child for any more: what was
-// removed, or is temporary, is listed until it has really ended.
+// forgotten lists those below r that no child of r has below it any more: what
+// was removed, or is temporary, is listed until it has really ended.
 func (g *ghosts) forgotten(r *runner) (snaps []Snapshot) {
 	if g.total.Load() == 0 {
 		return nil
 	}
 	for _, path := range g.paths() {
-		parent, name := split(path)
-		if parent == r.core.path && r.child(name) == nil {
-			snaps = append(snaps, Snapshot{Path: path, State: Stopped, Abandoned: g.at(path)})
+		below, ok := strings.CutPrefix(path, r.core.path+"/")
+		name, _, _ := strings.Cut(below, "/")
+		if ok && r.child(name) == nil {
+			if snap, ok := g.snapshot(path); ok {
+				snaps = append(snaps, snap)
+			}
 		}
 	}
 	return snaps
 }
 
-// at returns how many there are at path.
-func (g *ghosts) at(path string) int {
+// snapshot stands for a node that is only there because of its abandoned
+// incarnations. It takes nobody's status down.
+func (g *ghosts) snapshot(path string) (Snapshot, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if at := g.byPath[path]; at != nil {
-		return at.count
+	at := g.byPath[path]
+	if at == nil {
+		return Snapshot{}, false
 	}
-	return 0
+	return Snapshot{Path: path, State: Stopped, Status: Up, Abandoned: at.count}, true
 }
 
 // paths lists where they are, sorted.

@@ -29,7 +29,6 @@ type incarnation struct {
 	deadline atomic.Pointer[time.Time] // of a supervisor: by when its children must have stopped; set before stop
 
 	readied atomic.Bool
-	said    atomic.Value // string: how the worker last said it is; "" is well
 	fate    atomic.Int32
 }
 
@@ -126,14 +125,10 @@ func (inc *incarnation) report(s Status) {
 }
 
 // impaired tells the supervisor above that the worker works badly, or well. The
-// same words again are no news.
+// reason is put into words here, where its method may take its time.
 func (inc *incarnation) impaired(reason error) {
-	text := ""
 	if reason != nil {
-		text = textOf(reason)
-	}
-	if !inc.readied.Load() || inc.said.Swap(text) == text {
-		return
+		reason = &worded{reason, textOf(reason)}
 	}
 	inc.tell(&input{kind: impaired, err: reason})
 }

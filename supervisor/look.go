@@ -40,19 +40,28 @@ func (s *Supervisor) Find(path string) (Snapshot, error) {
 	if path == "" || path == s.root.path {
 		return s.rootSnapshot(), nil
 	}
-	parent, name := split(path)
-	r, spec, err := s.walk(parent)
-	if err != nil {
-		return Snapshot{}, fmt.Errorf("%s: %w", path, ErrNotFound)
+	if snap, ok := s.find(path); ok {
+		return snap, nil
 	}
-	if r == nil {
-		if spec = spec.child(name); spec != nil {
-			return planned(spec, path), nil
-		}
-	} else if snap, ok := r.find(name); ok {
+	if snap, ok := s.ghosts.snapshot(path); ok {
 		return snap, nil
 	}
 	return Snapshot{}, fmt.Errorf("%s: %w", path, ErrNotFound)
+}
+
+func (s *Supervisor) find(path string) (snap Snapshot, ok bool) {
+	parent, name := split(path)
+	switch r, spec, err := s.walk(parent); {
+	case err != nil:
+		return snap, false
+	case r != nil:
+		return r.find(name)
+	default:
+		if spec = spec.child(name); spec == nil {
+			return snap, false
+		}
+		return planned(spec, path), true
+	}
 }
 
 // StatusOf returns the status of the node at path.

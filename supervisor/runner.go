@@ -181,6 +181,9 @@ func (r *runner) stop(ch *child, cause error, deadline time.Time) {
 
 // hurry tells a supervisor that stops already that it has less time.
 func (r *runner) hurry(ch *child, deadline time.Time) {
+	if has := ch.unit.inc.latest(); !has.IsZero() && has.Before(deadline) {
+		return
+	}
 	ch.unit.inc.deadline.Store(&deadline)
 	if below := ch.unit.below.Load(); below != nil {
 		below.post(&input{kind: hurried})

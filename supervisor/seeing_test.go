@@ -7,6 +7,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +37,34 @@ func TestImpairedIsDegradedAndNotRestarted(t *testing.T) { // S32
 			t.Errorf("the trace is\n%s", trace)
 		}
 	})
+}
+
+// TestLastWordOnImpairmentHolds: many goroutines of a worker speak at once, and
+// the last word is well.
+func TestLastWordOnImpairmentHolds(t *testing.T) { // S32
+	contexts := make(chan context.Context, 1)
+	sup, stop := run(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "w", Run: func(ctx context.Context, ready func()) error {
+		contexts <- ctx
+		ready()
+		<-ctx.Done()
+		return nil
+	}}}}, supervisor.Options{})
+	ctx := <-contexts
+	for range scale(500, 20) {
+		var talkers sync.WaitGroup
+		for range 6 {
+			talkers.Go(func() { supervisor.Impaired(ctx, errCrash); supervisor.Impaired(ctx, nil) })
+		}
+		talkers.Wait()
+		supervisor.Impaired(ctx, nil)
+		if _, err := sup.Children(ctx, "app"); err != nil { // all inputs before it were taken
+			t.Fatal(err)
+		}
+		if status, _ := sup.StatusOf("app/w"); status != supervisor.Up {
+			t.Fatalf("the status is %v", status)
+		}
+	}
+	_ = stop()
 }
 
 func TestImpairmentEndsWithTheIncarnation(t *testing.T) { // S32
@@ -137,8 +166,8 @@ func TestSlowObserverLosesEventsButNeverSlowsTheTree(t *testing.T) { // S35
 
 func TestRunEndsThoughTheObserverHangs(t *testing.T) { // S35
 	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		sup, err := supervisor.New(supervisor.Spec{Name: "app", Children: []supervisor.Spec{}}, supervisor.Options{Observer: func(supervisor.Event) { <-release }})
+		release, calls := make(chan struct{}), 0
+		sup, err := supervisor.New(supervisor.Spec{Name: "app", Children: []supervisor.Spec{}}, supervisor.Options{Observer: func(supervisor.Event) { calls++; <-release }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,6 +178,10 @@ func TestRunEndsThoughTheObserverHangs(t *testing.T) { // S35
 			t.Errorf("Run returned %v after %v", err, time.Since(start))
 		}
 		close(release)
+		synctest.Wait()
+		if calls > 1 || sup.Dropped() == 0 {
+			t.Errorf("after Run the observer was called %d times; %d events are counted as dropped", calls-1, sup.Dropped())
+		}
 	})
 }
 

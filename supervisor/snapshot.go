@@ -20,7 +20,7 @@ type Snapshot struct {
 	Status     Status
 	Since      time.Time // when it entered State
 
-	Incarnation uint64    // counts the starts at this path; 0 before the first
+	Incarnation uint64    // counts the starts of the child; 0 before the first
 	Attempt     int       // consecutive failures that the backoff counts
 	NextStart   time.Time // while BackingOff
 	LastErr     error     // of its last failure or unclean stop

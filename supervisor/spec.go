@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -183,7 +184,7 @@ func (s Spec) StopBudget() (budget time.Duration, worst string) {
 		if d > longest {
 			longest, worst = d, join(s.Name, path)
 		}
-		budget += d
+		budget += min(d, math.MaxInt64-budget) // long waits do not add up to short ones
 	}
 	if s.Concurrent {
 		budget = longest

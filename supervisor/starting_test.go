@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -226,6 +227,8 @@ func TestValidateReportsEveryFaultWithItsPath(t *testing.T) { // S5
 		{Name: "jitter", Run: run, Backoff: supervisor.Backoff{Jitter: 3}},
 		{Name: "minmax", Run: run, Backoff: supervisor.Backoff{Min: time.Hour, Max: time.Minute}},
 		{Name: "worker", Run: run, Strategy: supervisor.OneForAll},
+		{Name: "leader", Children: []supervisor.Spec{}, Exclusive: true},
+		{Name: "nan", Run: run, Backoff: supervisor.Backoff{Jitter: math.NaN()}},
 		{Name: "fault", Run: run, Fault: errors.New("DSN is empty; set it")},
 		{Name: "sup", StartTimeout: 1, Strategy: supervisor.RestForOne, Concurrent: true, Quorum: 3, AutoShutdown: supervisor.AnySignificant,
 			Intensity: supervisor.Intensity{Restarts: 3}, Children: []supervisor.Spec{{Name: "deep", Run: run, Significant: true}}},
@@ -249,6 +252,8 @@ func TestValidateReportsEveryFaultWithItsPath(t *testing.T) { // S5
 		"app/minmax: Backoff.Min (1h0m0s) is over Backoff.Max (1m0s)",
 		"app/worker: a worker has a supervisor's field",
 		"app/fault: DSN is empty; set it",
+		"app/leader: a supervisor cannot be Exclusive",
+		"app/nan: Backoff.Jitter is NaN",
 		"app/sup: a supervisor has no StartTimeout",
 		"app/sup: Concurrent goes with OneForOne only",
 		"app/sup: Quorum is 3 of 1 children",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -216,6 +217,31 @@ func TestDeadlineCutsStopsThatAreUnderWay(t *testing.T) { // S26
 	}
 }
 
+// TestLaterDeadlineGivesNoMoreTime than an earlier one has left.
+func TestLaterDeadlineGivesNoMoreTime(t *testing.T) { // S23, S26
+	synctest.Test(t, func(t *testing.T) {
+		w := suptest.NewWorker().StopsAfter(time.Hour, nil)
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{
+			{Name: "sub", StopTimeout: 2 * time.Second, Children: []supervisor.Spec{w.Spec("w")}},
+		}}, supervisor.Options{GracePeriod: 30 * time.Second})
+		start := time.Now()
+		go func() { _ = tree.Stop(context.Background(), "app/sub") }()
+		synctest.Wait()
+		_ = tree.Shutdown()
+		if d := time.Since(start); d > 2100*time.Millisecond {
+			t.Errorf("it took %v, want the supervisor's 2s", d)
+		}
+	})
+}
+
+func TestStopBudgetDoesNotOverflow(t *testing.T) { // S26
+	long := supervisor.Spec{Name: "w", Run: suptest.NewWorker().Run, StopTimeout: math.MaxInt64}
+	spec := supervisor.Spec{Name: "app", Children: []supervisor.Spec{long, long}}
+	if budget, _ := spec.StopBudget(); budget != math.MaxInt64 {
+		t.Errorf("the budget is %v", budget)
+	}
+}
+
 func TestStopBudgetNamesTheWorstPath(t *testing.T) { // S26
 	w := suptest.NewWorker()
 	worker := func(name string, stop time.Duration) supervisor.Spec {
@@ -380,9 +406,27 @@ func TestAbandonedIsListedUntilItEnds(t *testing.T) { // S27
 		if got := listed(); got != 1 {
 			t.Errorf("%d are listed, want 1", got)
 		}
+		if snap, err := w.Find("app/a"); err != nil || snap.Status != supervisor.Up {
+			t.Errorf("Find returns %v (%v), want it as in the snapshot, taking nobody down", snap.Status, err)
+		}
 		w.Sleep(time.Hour)
 		if got := listed(); got != 0 {
 			t.Errorf("%d are listed after it ended", got)
+		}
+	})
+}
+
+func TestAbandonedBelowARemovedSupervisorIsListed(t *testing.T) { // S27
+	synctest.Test(t, func(t *testing.T) {
+		w := suptest.NewWorker().StopsAfter(time.Hour, nil)
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{
+			{Name: "sub", Children: []supervisor.Spec{w.Spec("w")}},
+		}}, supervisor.Options{})
+		if err := tree.Remove(t.Context(), "app/sub"); err != nil {
+			t.Fatal(err)
+		}
+		if snap, ok := tree.Snapshot().Find("app/sub/w"); !ok || snap.Abandoned != 1 {
+			t.Errorf("the snapshot is\n%v", tree.Snapshot())
 		}
 	})
 }

@@ -13,7 +13,8 @@ import (
 type Options struct {
 	// Observer, if set, is called with every event, in order, one call at a
 	// time, from a goroutine of its own. One that is slower than the events
-	// loses some, oldest first; see Dropped.
+	// loses some, oldest first; see Dropped. At its end Run waits a second for
+	// it; after Run it is not called again.
 	Observer func(Event)
 
 	// EventBuffer is how many events wait for the Observer before it loses

@@ -83,6 +83,8 @@ func (v *validator) kind(path string, s *Spec) {
 		v.fault(path, "neither Run nor Children is set; []Spec{} is an empty supervisor")
 	case worker && (s.Strategy != OneForOne || s.Intensity != Intensity{} || s.Concurrent || s.Quorum != 0 || s.AutoShutdown != Never || s.Strict):
 		v.fault(path, "a worker has a supervisor's field (Strategy, Intensity, Concurrent, Quorum, AutoShutdown or Strict); set it on its parent")
+	case !worker && s.Exclusive:
+		v.fault(path, "a supervisor cannot be Exclusive; set it on its workers")
 	case !worker && s.StartTimeout != 0:
 		v.fault(path, "a supervisor has no StartTimeout; set it on its children")
 	}

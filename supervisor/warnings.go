@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -13,7 +14,7 @@ func (s *Spec) warnings(opts Options) []error {
 	var w warner
 	w.node("", s)
 	budget, worst := s.StopBudget()
-	if budget += opts.DrainDelay; opts.GracePeriod > 0 && budget > opts.GracePeriod {
+	if budget += min(opts.DrainDelay, math.MaxInt64-budget); opts.GracePeriod > 0 && budget > opts.GracePeriod {
 		w.warn(s.Name, "DrainDelay and stopping can take %v together, more than the GracePeriod of %v; shorten StopTimeouts (%s takes longest), or raise it", budget, opts.GracePeriod, worst)
 	}
 	return w.found
