@@ -61,6 +61,7 @@ type fuzzWorld struct {
 	loner    map[*child]bool // started by a call, and not ready since: it waits for nobody, nor anybody for it
 	calls    []*call
 	answered map[*call]int
+	said     map[string]bool // events so far
 	ready    bool
 	closing  bool
 	finished bool
@@ -78,7 +79,7 @@ type fuzzRun struct {
 
 func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
 	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0),
-		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}}
+		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}, said: map[string]bool{}}
 	spec := w.spec()
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
@@ -381,9 +382,13 @@ func (w *fuzzWorld) check(a action) {
 		w.fail("action after the end")
 	}
 	switch a.do {
+	case emit:
+		w.said[fmt.Sprint(a.event, a.child != nil, name, a.number)] = true
 	case start:
+		w.mustHaveSaid(EventStarted, a)
 		w.checkStart(a.child)
 	case stop:
+		w.mustHaveSaid(EventStopping, a)
 		w.checkStop(a)
 	case hurry:
 		if !a.child.spec.isSupervisor() || a.child.state != Stopping {
@@ -404,6 +409,13 @@ func (w *fuzzWorld) check(a action) {
 		if len(w.live) > 0 {
 			w.fail("finished with %d incarnations", len(w.live))
 		}
+	}
+}
+
+// mustHaveSaid: an event is numbered before its effect can be seen.
+func (w *fuzzWorld) mustHaveSaid(kind EventKind, a action) {
+	if !w.said[fmt.Sprint(kind, true, a.child.path, a.number)] {
+		w.fail("%s#%d: no %s before it", a.child.path, a.number, kind)
 	}
 }
 
@@ -508,6 +520,9 @@ func (w *fuzzWorld) recount() {
 	}
 	if limit := c.budget.limit; !limit.unlimited() && len(c.budget.spent) > limit.Restarts+1 {
 		w.fail("%d restarts within the window, the limit is %d", len(c.budget.spent), limit.Restarts)
+	}
+	if wake := c.wake(); len(c.deferred) > 0 && c.quiet() && (wake.IsZero() || wake.After(w.now)) {
+		w.fail("%d calls wait, and nothing will wake the core for them", len(c.deferred))
 	}
 	w.everyWorkerUpIfUp()
 }

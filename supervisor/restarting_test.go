@@ -277,6 +277,39 @@ func TestAutoShutdown(t *testing.T) { // S21, S22
 	}
 }
 
+// TestFinishedChildThatStartsAgainIsNotUp before it is ready.
+func TestFinishedChildThatStartsAgainIsNotUp(t *testing.T) { // S13, S37
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForAll, func(app *supervisor.Spec) { app.Children[2].Restart = supervisor.Transient })
+		w.c.Return()
+		w.RequireStatus("app", supervisor.Up)
+		w.c.Starts(suptest.Attempt{After: 10 * time.Second})
+		w.a.Fail(errCrash)
+		w.Sleep(time.Second)
+		w.RequireState("app/c", supervisor.Starting)
+		w.RequireStatus("app", supervisor.Down)
+	})
+}
+
+// TestStoppedSignificantChildIsNotWaitedFor by all_significant, as in OTP.
+func TestStoppedSignificantChildIsNotWaitedFor(t *testing.T) { // S22
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForOne, func(app *supervisor.Spec) {
+			app.AutoShutdown = supervisor.AllSignificant
+			for i := range 2 {
+				app.Children[i].Restart, app.Children[i].Significant = supervisor.Transient, true
+			}
+		})
+		if err := w.Stop(t.Context(), "app/a"); err != nil || w.Ended() {
+			t.Fatalf("Stop returned %v; ended: %v", err, w.Ended())
+		}
+		w.b.Return()
+		if !w.Ended() {
+			t.Error("it still runs")
+		}
+	})
+}
+
 func TestOptionalChildsFailedStartTakesNobodyDown(t *testing.T) { // S2, S14
 	synctest.Test(t, func(t *testing.T) {
 		w := startTrio(t, supervisor.OneForAll, func(app *supervisor.Spec) { app.Children[1].Optional = true })

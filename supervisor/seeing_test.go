@@ -463,8 +463,17 @@ func TestWaitReady(t *testing.T) { // S45
 			t.Errorf("WaitReady of no node returned %v", err)
 		}
 		time.Sleep(5 * time.Second)
+		if err := sup.Stop(ctx, "app/sub/w"); err != nil {
+			t.Fatal(err)
+		}
+		inVain := make(chan error, 1)
+		go func() { inVain <- sup.WaitReady(t.Context(), "app/sub/w") }()
+		synctest.Wait()
 		cancel()
 		<-ended
+		if err := <-inVain; !errors.Is(err, supervisor.ErrNotRunning) {
+			t.Errorf("WaitReady when Run ended returned %v", err)
+		}
 		if err := sup.WaitReady(t.Context(), ""); !errors.Is(err, supervisor.ErrNotRunning) {
 			t.Errorf("WaitReady after Run returned %v", err)
 		}

@@ -94,6 +94,18 @@ func TestReadinessAwaitsNeitherOptionalNorFinished(t *testing.T) { // S2
 	})
 }
 
+func TestReadinessDoesNotAwaitWhatIsBeingStopped(t *testing.T) { // S2
+	synctest.Test(t, func(t *testing.T) {
+		slow := suptest.NewWorker().Starts(suptest.Attempt{Hang: true}).StopsAfter(5*time.Second, nil)
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{slow.Spec("slow")}}, supervisor.Options{})
+		tree.RequireState("app", supervisor.Starting)
+		go func() { _ = tree.Stop(t.Context(), "app/slow") }()
+		synctest.Wait()
+		tree.RequireState("app/slow", supervisor.Stopping)
+		tree.RequireState("app", supervisor.Ready)
+	})
+}
+
 func TestFuncIsReadyAsSoonAsItRuns(t *testing.T) { // S2
 	synctest.Test(t, func(t *testing.T) {
 		serve := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }

@@ -356,6 +356,37 @@ func TestFenceOpensWhenTheLastHasEnded(t *testing.T) { // S27
 	})
 }
 
+func TestFencedOptionalChildHoldsNobodyUp(t *testing.T) { // S2, S27
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.RestForOne, func(app *supervisor.Spec) {
+			app.Children[1].Exclusive, app.Children[1].Optional = true, true
+		})
+		w.b.StopsAfter(time.Hour, nil)
+		w.a.Fail(errCrash)
+		w.Sleep(20 * time.Second)
+		w.RequireState("app/b", supervisor.Fenced)
+		w.RequireState("app/c", supervisor.Ready)
+		w.RequireStatus("app", supervisor.Degraded)
+	})
+}
+
+func TestTooManyAbandonedDoNotMatterWhileDraining(t *testing.T) { // S27
+	synctest.Test(t, func(t *testing.T) {
+		var w trio
+		w.a, w.b, w.c = suptest.NewWorker(), suptest.NewWorker(), suptest.NewWorker()
+		spec := supervisor.Spec{Name: "app"}
+		for i, worker := range []*suptest.Worker{w.a, w.b, w.c} {
+			spec.Children = append(spec.Children, worker.StopsAfter(time.Hour, nil).Spec(fmt.Sprint(i)))
+		}
+		w.Tree = suptest.Start(t, spec, supervisor.Options{MaxAbandoned: 1})
+		w.Cancel()
+		w.Sleep(25 * time.Second) // two are abandoned, the third is stopping
+		if err := w.Alive(); err != nil {
+			t.Errorf("Alive says %v", err)
+		}
+	})
+}
+
 func TestTooManyAbandonedGiveTheTreeUp(t *testing.T) { // S27
 	synctest.Test(t, func(t *testing.T) {
 		var workers []*suptest.Worker
