@@ -19,24 +19,43 @@ type child struct {
 	due   time.Time // when the wait in core.due is over
 
 	state       State
-	since       time.Time // when it entered state
-	incarnation uint64    // number of the last start; counts over the tree's life
-	readyAt     time.Time // when the incarnation became ready; zero before
-	attempt     int       // consecutive failures that count for the backoff
-	lastErr     error     // of its last failure or unclean stop
-	impairment  error     // while Ready
-	reported    Status    // of a supervisor, by itself
-	ghosts      int       // abandoned incarnations that still run
+	since       time.Time      // when it entered state
+	incarnation uint64         // number of the last start; counts over the tree's life
+	readyAt     time.Time      // when the incarnation became ready; zero before
+	attempt     int            // consecutive failures that count for the backoff
+	lastErr     error          // of its last failure or unclean stop
+	impairments [sources]error // while Ready
+	reported    Status         // of a supervisor, by itself
+	ghosts      int            // abandoned incarnations that still run
 
 	ran       bool // in this incarnation of its supervisor
 	goal      goal
 	wave      wave
 	cause     error   // why it is told to stop
-	verdict   error   // it is being stopped because it failed so
+	verdict   ending  // it is being stopped because it failed so
 	undecided error   // a Strict failed start whose retry is not decided yet
 	over      bool    // Stopped because it ended by itself without failing
 	manual    *call   // the Add or Start that started it, until it is ready
 	waiting   []*call // calls that wait for what becomes of it
+}
+
+// A source says how a worker is while it runs.
+type source uint8
+
+const (
+	byProbe source = iota
+	byItself
+	sources
+)
+
+// impairment is what is said of the child; its probe has the first word.
+func (ch *child) impairment() error {
+	for _, err := range ch.impairments {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goal is where a child should be.
@@ -62,7 +81,7 @@ func (ch *child) status() Status {
 	switch {
 	case ch.state == Ready && ch.spec.isSupervisor():
 		return ch.reported
-	case ch.state == Ready && ch.impairment != nil:
+	case ch.state == Ready && ch.impairment() != nil:
 		return Degraded
 	case ch.state == Ready, ch.over:
 		return Up

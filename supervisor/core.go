@@ -50,27 +50,29 @@ type core struct {
 type input struct {
 	child  *child
 	number uint64 // of the incarnation
-	err    error  // exited: how; impaired, mustFail: why; toldStop: the cause
+	err    error  // exited, unhealthy: how; impaired, mustFail: why; toldStop: the cause
 	call   *call  // asked
 	kind   inputKind
-	is     marks // exited: what err says besides
-	status int8  // reported: the Status
+	is     marks  // exited, unhealthy: what err says besides
+	status int8   // reported: the Status
+	by     source // impaired: who says so
 }
 
 type inputKind uint8
 
 const (
-	woke     inputKind = iota // time passed
-	began                     // the supervisor starts
-	becameUp                  // a child called ready
-	exited                    // a child ended
-	impaired                  // a worker says how it is
-	reported                  // a supervisor below says how it is
-	returned                  // an abandoned incarnation ended after all
-	asked                     // somebody calls
-	toldStop                  // the supervisor is told to stop
-	mustFail                  // the supervisor must give up
-	hurried                   // the deadline is nearer than it was
+	woke      inputKind = iota // time passed
+	began                      // the supervisor starts
+	becameUp                   // a child called ready
+	exited                     // a child ended
+	impaired                   // a worker, or its probe, says how it is
+	unhealthy                  // a worker's probe, or its missing beat, says that it must be restarted
+	reported                   // a supervisor below says how it is
+	returned                   // an abandoned incarnation ended after all
+	asked                      // somebody calls
+	toldStop                   // the supervisor is told to stop
+	mustFail                   // the supervisor must give up
+	hurried                    // the deadline is nearer than it was
 )
 
 // action is one thing to do.
@@ -149,7 +151,9 @@ func (c *core) take(in input) {
 	case exited:
 		c.exited(in.child, ending{in.err, in.is})
 	case impaired:
-		c.impaired(in.child, in.err)
+		c.impaired(in.child, in.by, in.err)
+	case unhealthy:
+		c.unhealthy(in.child, ending{in.err, in.is})
 	case reported:
 		c.alter(in.child, func(ch *child) { ch.reported = Status(in.status) })
 	case returned:
@@ -259,29 +263,41 @@ func (c *core) becameUp(ch *child) {
 	c.resolve(ch, up, nil)
 }
 
-// impaired takes what a worker says of itself. The same words again are no
-// news. A reason's words are at hand: see incarnation.impaired.
-func (c *core) impaired(ch *child, reason error) {
+// impaired takes what a worker says of itself, or its probe of it. The same
+// words again are no news. A reason's words are at hand: see
+// incarnation.impaired.
+func (c *core) impaired(ch *child, by source, reason error) {
 	if ch.state != Ready {
 		return
 	}
-	before := ch.impairment
-	c.alter(ch, func(ch *child) { ch.impairment = reason })
-	switch {
-	case reason == nil && before != nil:
+	before := ch.impairment()
+	c.alter(ch, func(ch *child) { ch.impairments[by] = reason })
+	switch now := ch.impairment(); {
+	case now == nil && before != nil:
 		c.emit(ch, EventRecovered, nil)
-	case reason != nil && (before == nil || before.Error() != reason.Error()):
-		c.emit(ch, EventImpaired, reason)
+	case now != nil && (before == nil || before.Error() != now.Error()):
+		c.emit(ch, EventImpaired, now)
 	}
+}
+
+// unhealthy stops a worker that did not notice itself that it has failed.
+func (c *core) unhealthy(ch *child, end ending) {
+	if ch.state == Ready && ch.queue != c.stops {
+		c.condemn(ch, end, ErrUnhealthy)
+	}
+}
+
+// condemn stops a child that counts as failed, whatever it returns.
+func (c *core) condemn(ch *child, verdict ending, cause error) {
+	ch.verdict, ch.cause = verdict, cause
+	c.tell(ch)
 }
 
 // overdue is called when a child's wait for a time is over.
 func (c *core) overdue(ch *child) {
 	switch ch.state {
 	case Starting:
-		ch.verdict = fmt.Errorf("did not call ready within %v", ch.spec.startTimeout())
-		ch.cause = ErrStartTimeout
-		c.tell(ch)
+		c.condemn(ch, ending{err: fmt.Errorf("did not call ready within %v", ch.spec.startTimeout())}, ErrStartTimeout)
 	case Stopping:
 		c.abandon(ch)
 	case BackingOff:
@@ -384,7 +400,7 @@ func (c *core) doom(ch *child, cause error) {
 func (c *core) become(ch *child, s State) {
 	mustFollow(ch.path, ch.state, s)
 	c.alter(ch, func(ch *child) {
-		ch.state, ch.since, ch.impairment, ch.over = s, c.now, nil, false
+		ch.state, ch.since, ch.impairments, ch.over = s, c.now, [sources]error{}, false
 		if s == Starting {
 			ch.reported = Down
 		}

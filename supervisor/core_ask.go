@@ -104,7 +104,7 @@ func (c *core) stopChild(ch *child, call *call, to goal, cause error) {
 	}
 	c.wait(ch, call)
 	c.aim(ch, to)
-	ch.verdict = nil
+	ch.verdict = ending{}
 	switch {
 	case ch.state == Stopping, ch.queue == c.stops:
 		// Its end will find the goal.
@@ -130,7 +130,7 @@ func (c *core) restartChild(ch *child, call *call) {
 		return
 	}
 	c.wait(ch, call)
-	ch.attempt, ch.undecided, ch.verdict = 0, nil, nil
+	ch.attempt, ch.undecided, ch.verdict = 0, nil, ending{}
 	switch {
 	case ch.state == Stopping, ch.queue == c.stops:
 		c.aim(ch, up)

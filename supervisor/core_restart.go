@@ -37,7 +37,7 @@ func (c *core) obeyed(ch *child, end ending) {
 // halted decides what becomes of a child that was stopped, or abandoned.
 func (c *core) halted(ch *child) {
 	verdict := ch.verdict
-	ch.verdict = nil
+	ch.verdict = ending{}
 	switch {
 	case ch.goal == gone:
 		c.forget(ch)
@@ -45,8 +45,8 @@ func (c *core) halted(ch *child) {
 		c.stopped(ch, ErrStopped)
 	case c.closing:
 		c.stopped(ch, ErrNotRunning)
-	case verdict != nil:
-		c.failed(ch, ending{err: verdict})
+	case verdict.err != nil:
+		c.failed(ch, verdict)
 	default:
 		c.resolve(ch, down, nil)
 		c.become(ch, Pending)
@@ -203,7 +203,7 @@ func (c *core) takeDown(ch *child, cause error) {
 		}
 		return // an operator's intent outlives a sibling's crash
 	}
-	ch.manual, ch.verdict, ch.undecided = nil, nil, nil
+	ch.manual, ch.verdict, ch.undecided = nil, ending{}, nil
 	bystander := ch.temporary() && ch.ran
 	c.aim(ch, up)
 	if bystander {

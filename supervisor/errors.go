@@ -32,6 +32,7 @@ var (
 	ErrRestart      = errors.New("supervisor: restart requested")
 	ErrRemoved      = errors.New("supervisor: removed")
 	ErrStopped      = errors.New("supervisor: stopped on request")
+	ErrUnhealthy    = errors.New("supervisor: unhealthy")
 	ErrStartTimeout = errors.New("supervisor: not ready in time")
 	ErrReplaced     = errors.New("supervisor: incarnation ended")
 )

@@ -126,11 +126,18 @@ func (inc *incarnation) report(s Status) {
 
 // impaired tells the supervisor above that the worker works badly, or well. The
 // reason is put into words here, where its method may take its time.
-func (inc *incarnation) impaired(reason error) {
+func (inc *incarnation) impaired(by source, reason error) {
 	if reason != nil {
 		reason = &worded{reason, textOf(reason)}
 	}
-	inc.tell(&input{kind: impaired, err: reason})
+	inc.tell(&input{kind: impaired, by: by, err: reason})
+}
+
+// unhealthy tells the supervisor above that the worker has failed, which the
+// worker itself did not notice.
+func (inc *incarnation) unhealthy(err error) {
+	end := judge(inc, err)
+	inc.tell(&input{kind: unhealthy, err: end.err, is: end.is})
 }
 
 // end tells the supervisor above how the incarnation ended, or the tree if it

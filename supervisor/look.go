@@ -257,7 +257,7 @@ func (ch *child) snapshot() Snapshot {
 	snap := planned(ch.spec, ch.path)
 	snap.State, snap.Status, snap.Since = ch.state, ch.status(), ch.since
 	snap.Incarnation, snap.Attempt = ch.incarnation, ch.attempt
-	snap.LastErr, snap.Impairment, snap.Abandoned = ch.lastErr, ch.impairment, ch.ghosts
+	snap.LastErr, snap.Impairment, snap.Abandoned = ch.lastErr, ch.impairment(), ch.ghosts
 	if ch.state == BackingOff {
 		snap.NextStart = ch.due
 	}

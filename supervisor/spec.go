@@ -72,9 +72,28 @@ type Spec struct {
 	// means as long as they need.
 	StopTimeout time.Duration
 
+	// Probe checks the worker while it is ready, and mends it where it can; nil
+	// is none. For workers.
+	Probe *Probe
+
+	// BeatTimeout is how long the worker may take from ready, and from each
+	// Beat, to the next Beat or Idle; one that takes longer is stuck: it is
+	// stopped with ErrUnhealthy, and restarted. Zero expects no beats. For
+	// workers.
+	BeatTimeout time.Duration
+
 	// Optional children may be down without taking their supervisor's status
 	// down: it is Degraded. Later siblings wait for their first attempt only.
 	Optional bool
+
+	// DependsOn names the siblings that the node needs, in any order: it starts
+	// when they are ready, stops before they do, and goes down with them. Legal
+	// below a DependentsForOne supervisor.
+	DependsOn []string
+
+	// Revision is the version of what the node is made from: Apply restarts
+	// the node if it has changed, and leaves it running if it has not.
+	Revision string
 
 	// Exclusive children never run twice: while an abandoned incarnation still
 	// lives, no new one is started at this path.
@@ -136,17 +155,21 @@ const (
 func (r Restart) String() string { return name(r, "permanent", "transient", "temporary") }
 
 // Strategy says which siblings go down, and are started again, with a failed
-// child. OTP's supervisor strategies.
+// child. OTP's supervisor strategies, and one of ours.
 type Strategy int
 
 const (
-	OneForOne  Strategy = iota // only the failed child
-	OneForAll                  // every child
-	RestForOne                 // the failed child and those after it
+	OneForOne        Strategy = iota // only the failed child
+	OneForAll                        // every child
+	RestForOne                       // the failed child and those after it
+	DependentsForOne                 // the failed child and what needs it: see DependsOn
 )
 
-// String returns OTP's word for s.
-func (s Strategy) String() string { return name(s, "one_for_one", "one_for_all", "rest_for_one") }
+// String returns OTP's word for s; DependentsForOne, which OTP has not, is
+// worded likewise.
+func (s Strategy) String() string {
+	return name(s, "one_for_one", "one_for_all", "rest_for_one", "dependents_for_one")
+}
 
 // AutoShutdown says whether a supervisor ends when Significant children have
 // ended by themselves and are not restarted. OTP's auto_shutdown (since 24).
