@@ -21,8 +21,20 @@ type Backoff struct {
 	// to count as the first. Zero means Max.
 	Settle time.Duration
 
+	// Attempts bounds the failures in a row: with one more the child has failed
+	// for good and its supervisor fails with it, unless it is Optional: then it
+	// is parked. Zero is no bound.
+	Attempts int
+
+	// Park is how long a parked child waits for each trial start, spread as the
+	// other delays. Zero means DefaultPark.
+	Park time.Duration
+
 	none bool
 }
+
+// DefaultPark is what a Backoff's zero Park means.
+const DefaultPark = 5 * time.Minute
 
 var (
 	// DefaultBackoff is what zero fields of a Backoff mean.
@@ -71,10 +83,21 @@ func (b Backoff) delay(attempt int, random float64) time.Duration {
 			d = b.Max
 		}
 	}
-	d = min(d, b.Max)
-	spread := float64(d) * b.Jitter * (2*random - 1)
-	return min(max(0, d+time.Duration(spread)), b.Max)
+	return min(b.spread(min(d, b.Max), random), b.Max)
 }
+
+// trial returns how long a parked child waits for its next trial.
+func (b Backoff) trial(random float64) time.Duration {
+	return b.withDefaults().spread(orDefault(b.Park, DefaultPark), random)
+}
+
+// spread returns d ± Jitter.
+func (b Backoff) spread(d time.Duration, random float64) time.Duration {
+	return max(0, d+time.Duration(float64(d)*b.Jitter*(2*random-1)))
+}
+
+// exhausted reports whether so many failures in a row are too many.
+func (b Backoff) exhausted(attempt int) bool { return b.Attempts > 0 && attempt > b.Attempts }
 
 // settled reports whether an incarnation that stayed ready for d has lasted.
 func (b Backoff) settled(d time.Duration) bool { return d >= b.withDefaults().Settle }
@@ -82,8 +105,10 @@ func (b Backoff) settled(d time.Duration) bool { return d >= b.withDefaults().Se
 // Validate returns a fault of b's fields, or nil.
 func (b Backoff) Validate() error {
 	switch r := b.withDefaults(); {
-	case b.Min < 0 || b.Max < 0 || b.Settle < 0:
-		return fmt.Errorf("Backoff has a negative duration (Min %v, Max %v, Settle %v); use NoBackoff for none", b.Min, b.Max, b.Settle)
+	case b.Min < 0 || b.Max < 0 || b.Settle < 0 || b.Park < 0:
+		return fmt.Errorf("Backoff has a negative duration (Min %v, Max %v, Settle %v, Park %v); use NoBackoff for none", b.Min, b.Max, b.Settle, b.Park)
+	case b.Attempts < 0:
+		return fmt.Errorf("Backoff.Attempts is negative (%d); zero is no bound", b.Attempts)
 	case r.Min > r.Max:
 		return fmt.Errorf("Backoff.Min (%v) is over Backoff.Max (%v); swap or raise Max", r.Min, r.Max)
 	case !(r.Jitter >= 0 && r.Jitter <= 1) || b.Jitter < 0 && b.Jitter != NoJitter: // NaN is neither

@@ -14,6 +14,11 @@ type child struct {
 
 	prevIll, nextIll *child // in the list of children that are not Up
 
+	needs    []*child        // what it depends on
+	neededBy map[*child]bool // what depends on it; nil unless the strategy is DependentsForOne
+	gated    int             // of needs: those that are to be ready first
+	leanedOn int             // of neededBy: those that must go first
+
 	queue *queue    // the one it waits in, or nil
 	index int       // its place there
 	due   time.Time // when the wait in core.due is over
@@ -91,7 +96,13 @@ func (ch *child) status() Status {
 
 // awaited reports whether the supervisor's readiness waits for the child.
 func (ch *child) awaited() bool {
-	return !ch.spec.Optional && ch.goal == up && ch.state != Ready && ch.state != Stopped && ch.state != Failed
+	return !ch.spec.Optional && ch.goal == up && !ch.atRest()
+}
+
+// atRest reports whether the child is where it will stay for now: nobody waits
+// for it.
+func (ch *child) atRest() bool {
+	return ch.state == Ready || ch.state == Stopped || ch.state == Failed || ch.state == Parked
 }
 
 // fenced reports whether abandoned incarnations keep it from starting.

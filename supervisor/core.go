@@ -81,7 +81,7 @@ type action struct {
 	child  *child
 	number uint64 // of the child's incarnation then
 	err    error
-	until  time.Time // stop: a supervisor's deadline; backoff: when it ends
+	until  time.Time // stop: a supervisor's deadline; emit: when the delay ends
 	event  EventKind
 	delay  time.Duration
 	call   *call
@@ -110,12 +110,18 @@ func newCore(now time.Time, spec *Spec, path string, haunts func(*child) int) *c
 	for i := range spec.Children {
 		c.adopt(&spec.Children[i])
 	}
+	for ch := c.first; ch != nil; ch = ch.next {
+		c.link(ch)
+	}
 	return c
 }
 
 // adopt appends a child that is not started.
 func (c *core) adopt(spec *Spec) *child {
 	ch := &child{spec: spec, path: join(c.path, spec.Name), since: c.now}
+	if c.spec.Strategy == DependentsForOne {
+		ch.neededBy = map[*child]bool{}
+	}
 	ch.ghosts = c.haunts(ch)
 	c.add(ch)
 	c.count(ch)
@@ -195,14 +201,30 @@ func (c *core) move() bool {
 		c.retry(c.again.take())
 	case overdue != nil && !overdue.due.After(c.now):
 		c.overdue(c.due.take())
-	case !c.stops.empty() && (c.stopping == 0 || c.spec.Concurrent):
+	case !c.stops.empty() && c.mayStop(c.stops.peek()):
 		c.tell(c.stops.take())
-	case c.stops.empty() && !c.starts.empty() && c.stopping+c.gating == 0:
+	case !c.starts.empty() && c.mayStart(c.starts.peek()):
 		c.start(c.starts.take())
 	default:
 		return false
 	}
 	return true
+}
+
+// mayStop reports whether it is the turn of ch, the first that waits to stop.
+func (c *core) mayStop(ch *child) bool {
+	if c.spec.Strategy == DependentsForOne {
+		return ch.mayStop()
+	}
+	return c.stopping == 0 || c.spec.Concurrent
+}
+
+// mayStart reports whether it is the turn of ch, the first that waits to start.
+func (c *core) mayStart(ch *child) bool {
+	if c.spec.Strategy == DependentsForOne {
+		return ch.mayStart()
+	}
+	return c.stops.empty() && c.stopping+c.gating == 0
 }
 
 // quiet reports whether nothing moves, nor is about to: what waits to start
@@ -225,9 +247,10 @@ func (c *core) begin() {
 	}
 }
 
-// launch starts a Pending child, in its turn if it has one.
+// launch starts a Pending child: in its turn if it has one, and not before what
+// it depends on.
 func (c *core) launch(ch *child) {
-	if ch.wave == alone {
+	if ch.wave == alone && ch.mayStart() {
 		c.start(ch)
 	} else {
 		c.starts.put(ch)
@@ -260,6 +283,7 @@ func (c *core) becameUp(ch *child) {
 	c.join(ch, alone)
 	c.become(ch, Ready)
 	c.emit(ch, EventReady, nil)
+	c.rouse(ch)
 	c.resolve(ch, up, nil)
 }
 
@@ -275,6 +299,7 @@ func (c *core) impaired(ch *child, by source, reason error) {
 	switch now := ch.impairment(); {
 	case now == nil && before != nil:
 		c.emit(ch, EventRecovered, nil)
+		c.rouse(ch)
 	case now != nil && (before == nil || before.Error() != now.Error()):
 		c.emit(ch, EventImpaired, now)
 	}
@@ -300,7 +325,7 @@ func (c *core) overdue(ch *child) {
 		c.condemn(ch, ending{err: fmt.Errorf("did not call ready within %v", ch.spec.startTimeout())}, ErrStartTimeout)
 	case Stopping:
 		c.abandon(ch)
-	case BackingOff:
+	case BackingOff, Parked:
 		c.retry(ch)
 	}
 }
@@ -368,7 +393,7 @@ func (c *core) shut(ch *child) {
 		c.doom(ch, c.cause)
 	case Stopping:
 		c.join(ch, groupMove)
-	case Pending, BackingOff, Fenced:
+	case Pending, BackingOff, Fenced, Parked:
 		c.stopped(ch, ErrNotRunning)
 	}
 }
@@ -414,9 +439,14 @@ func (c *core) join(ch *child, w wave) {
 
 // alter changes what the counts depend on, and keeps them true.
 func (c *core) alter(ch *child, change func(*child)) {
+	before := ch.stance()
 	c.discount(ch)
 	change(ch)
 	c.count(ch)
+	if now := ch.stance(); now != before {
+		bear(ch, before, -1)
+		bear(ch, now, 1)
+	}
 }
 
 func (c *core) count(ch *child) {

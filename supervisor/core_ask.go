@@ -1,5 +1,7 @@
 package supervisor
 
+import "fmt"
+
 // A call is a request about one child, answered once its outcome is known.
 type call struct {
 	op     operation
@@ -54,6 +56,8 @@ func (c *core) serve(call *call) {
 	case call.op == opChildren:
 		call.children = c.list()
 		c.answer(call, nil)
+	case call.op == opAdd && ch == nil && c.missing(call.spec) != "":
+		c.answer(call, fmt.Errorf("depends on %q: %w", c.missing(call.spec), ErrNotFound))
 	case call.op == opAdd && ch == nil:
 		c.addChild(call)
 	case call.op == opAdd:
@@ -64,6 +68,8 @@ func (c *core) serve(call *call) {
 		c.startChild(ch, call)
 	case call.op == opStop && !ch.temporary():
 		c.stopChild(ch, call, down, ErrStopped)
+	case call.op != opStop && len(ch.neededBy) > 0 && (call.op == opRemove || call.op == opDelete):
+		c.answer(call, ErrNeeded)
 	case call.op == opStop, call.op == opRemove:
 		c.stopChild(ch, call, gone, ErrRemoved)
 	case call.op == opRestart:
@@ -73,8 +79,20 @@ func (c *core) serve(call *call) {
 	}
 }
 
+// missing returns what spec depends on and is not there, or will not stay; ""
+// if nothing is.
+func (c *core) missing(spec *Spec) string {
+	for _, name := range spec.DependsOn {
+		if on := c.byName[name]; on == nil || on.goal == gone || on.temporary() {
+			return name
+		}
+	}
+	return ""
+}
+
 func (c *core) addChild(call *call) {
 	ch := c.adopt(call.spec)
+	c.link(ch)
 	c.wait(ch, call)
 	ch.manual = call
 	c.launch(ch)
@@ -140,7 +158,7 @@ func (c *core) restartChild(ch *child, call *call) {
 		c.aim(ch, up)
 		c.become(ch, Pending)
 		c.launch(ch)
-	case ch.state == BackingOff:
+	case ch.state == BackingOff, ch.state == Parked:
 		ch.leave()
 		c.retry(ch)
 	}

@@ -106,13 +106,22 @@ func (c *core) restart(ch *child, end ending) {
 	if c.isCounted(ch, end) && !c.allow(ch, end.err) {
 		return
 	}
+	tired := c.tires(ch)
+	if tired && !ch.spec.Optional {
+		c.drop(ch, &attemptsError{ch.spec.Backoff.Attempts, named(ch, end.err)})
+		return
+	}
 	if unready {
 		c.optionalLeaves(ch)
 	}
 	if !unready || ch.wave == groupMove {
 		c.mark(ch, ErrSibling)
 	}
-	c.backOff(ch, c.delay(ch), end.err)
+	if tired {
+		c.park(ch, end.err)
+	} else {
+		c.backOff(ch, c.delay(ch), end.err)
+	}
 }
 
 // retryLater leaves the failed start of a Strict child undecided until the
@@ -177,21 +186,24 @@ func (c *core) drop(ch *child, failure error) {
 
 // mark takes down what the strategy groups with ch, to start again with it.
 func (c *core) mark(ch *child, cause error) {
-	var from *child
-	switch c.spec.Strategy {
-	case OneForAll:
-		from = c.first
-	case RestForOne:
-		from = ch.next
-	default:
-		return
-	}
-	c.join(ch, groupMove)
-	c.each(from, func(sib *child) {
+	down := func(sib *child) {
 		if sib != ch {
 			c.takeDown(sib, cause)
 		}
-	})
+	}
+	if c.spec.Strategy != OneForOne {
+		c.join(ch, groupMove)
+	}
+	switch c.spec.Strategy {
+	case OneForAll:
+		c.each(c.first, down)
+	case RestForOne:
+		c.each(ch.next, down)
+	case DependentsForOne:
+		for _, sib := range dependents(ch) {
+			down(sib)
+		}
+	}
 }
 
 // takeDown makes a sibling part of a group restart. Whatever it was doing, it
@@ -238,25 +250,53 @@ func (c *core) optionalLeaves(ch *child) {
 	}
 }
 
+// tires counts one more failure in a row, and reports whether these are too
+// many. Strict supervisors do not count them.
+func (c *core) tires(ch *child) bool {
+	if c.spec.Strict {
+		return false
+	}
+	if c.settled(ch) {
+		ch.attempt = 0
+	}
+	ch.attempt++
+	return ch.spec.Backoff.exhausted(ch.attempt)
+}
+
+// settled reports whether the incarnation stayed ready for long enough to have
+// nothing to do with what was before it.
+func (c *core) settled(ch *child) bool {
+	return !ch.readyAt.IsZero() && ch.spec.Backoff.settled(c.now.Sub(ch.readyAt))
+}
+
 // delay returns how long ch waits for its next start.
 func (c *core) delay(ch *child) time.Duration {
 	if c.spec.Strict {
 		return 0
 	}
-	if !ch.readyAt.IsZero() && ch.spec.Backoff.settled(c.now.Sub(ch.readyAt)) {
-		ch.attempt = 0
-	}
-	ch.attempt++
 	return ch.spec.Backoff.delay(ch.attempt, c.random())
 }
 
 func (c *core) backOff(ch *child, d time.Duration, err error) {
 	c.become(ch, BackingOff)
-	ch.due = c.now.Add(d)
-	c.due.put(ch)
+	c.await(ch, d)
 	if d > 0 {
-		c.act(action{do: emit, child: ch, event: EventBackingOff, err: err, delay: d, until: ch.due})
+		c.emitDelay(ch, EventBackingOff, d, err)
 	}
+}
+
+// park gives up on an Optional child, but for a trial now and then. Nobody
+// waits for it.
+func (c *core) park(ch *child, err error) {
+	d := ch.spec.Backoff.trial(c.random())
+	c.join(ch, alone)
+	c.become(ch, Parked)
+	c.await(ch, d)
+	c.emitDelay(ch, EventParked, d, err)
+}
+
+func (c *core) emitDelay(ch *child, kind EventKind, d time.Duration, err error) {
+	c.act(action{do: emit, child: ch, event: kind, err: err, delay: d, until: ch.due})
 }
 
 // finished takes the end of a child that ended by itself, for good.
@@ -297,6 +337,7 @@ func (c *core) forget(ch *child) {
 	if ch.state != Stopped {
 		c.stopped(ch, ErrRemoved)
 	}
+	c.isolate(ch)
 	c.discount(ch)
 	c.remove(ch)
 }

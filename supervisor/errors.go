@@ -42,6 +42,7 @@ var (
 	ErrNotFound       = errors.New("supervisor: no such node")
 	ErrRunning        = errors.New("supervisor: running")
 	ErrRestarting     = errors.New("supervisor: restarting")
+	ErrNeeded         = errors.New("supervisor: siblings depend on it")
 	ErrAlreadyStarted = errors.New("supervisor: already started")
 	ErrAlreadyPresent = errors.New("supervisor: already present")
 	ErrNotSupervisor  = errors.New("supervisor: not a supervisor")
@@ -66,6 +67,10 @@ var (
 
 	// ErrStuck is what Alive says of a loop of the tree that does not move.
 	ErrStuck = errors.New("supervisor: stuck loops")
+
+	// ErrAttempts: a child that is not Optional failed more often in a row than
+	// its Backoff's Attempts allow.
+	ErrAttempts = errors.New("supervisor: out of attempts")
 
 	errReturned   = errors.New("returned, though it is to run for ever")
 	errNeverReady = errors.New("returned before it was ready")
@@ -99,6 +104,18 @@ func (e *StartError) Error() string { return fmt.Sprintf("%s: failed to start: %
 
 // Unwrap returns the child's failure.
 func (e *StartError) Unwrap() error { return e.Err }
+
+// attemptsError is ErrAttempts, of the child whose failure err names.
+type attemptsError struct {
+	attempts int
+	err      error
+}
+
+func (e *attemptsError) Error() string {
+	return fmt.Sprintf("out of %d attempts in a row: %s", e.attempts, textOf(e.err))
+}
+
+func (e *attemptsError) Unwrap() []error { return []error{ErrAttempts, e.err} }
 
 // PanicError is the failure of a worker that panicked.
 type PanicError struct {

@@ -18,7 +18,7 @@ type Event struct {
 	Kind        EventKind
 	Incarnation uint64 // counts the starts of a child over the tree's life, from 1; 0 before. One that is added anew counts anew
 
-	// Delay until the next start, of BackingOff.
+	// Delay until the next start, of BackingOff and Parked.
 	Delay time.Duration
 
 	// Err is why: of Exited, StartFailed, Stopped (if it did not end cleanly),
@@ -43,6 +43,7 @@ const (
 	EventExited      EventKind = "exited"       // it ended by itself
 	EventStartFailed EventKind = "start failed" // it ended by itself before it was ready
 	EventBackingOff  EventKind = "backing off"  // it is started again after Delay
+	EventParked      EventKind = "parked"       // it failed too often; a trial start is made after Delay
 	EventStopping    EventKind = "stopping"     // it is told to stop
 	EventStopped     EventKind = "stopped"      // it has ended, as it was told to
 	EventAbandoned   EventKind = "abandoned"    // it did not stop in time; its goroutine is left behind
@@ -65,7 +66,7 @@ func (e Event) String() string {
 	}
 	b.WriteByte(' ')
 	b.WriteString(string(e.Kind))
-	if e.Kind == EventBackingOff {
+	if e.Kind == EventBackingOff || e.Kind == EventParked {
 		fmt.Fprintf(&b, " %v", e.Delay)
 	}
 	if e.Err != nil {

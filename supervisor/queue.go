@@ -11,10 +11,23 @@ type queue struct {
 
 func newQueue(before func(a, b *child) bool) *queue { return &queue{before: before} }
 
-// The orders in which children wait.
-func firstFirst(a, b *child) bool { return a.rank < b.rank }
-func lastFirst(a, b *child) bool  { return a.rank > b.rank }
-func soonest(a, b *child) bool    { return a.due.Before(b.due) }
+// The orders in which children wait: those that no neighbour holds up come
+// before those that must wait for one.
+func firstFirst(a, b *child) bool {
+	if free := a.mayStart(); free != b.mayStart() {
+		return free
+	}
+	return a.rank < b.rank
+}
+
+func lastFirst(a, b *child) bool {
+	if free := a.mayStop(); free != b.mayStop() {
+		return free
+	}
+	return a.rank > b.rank
+}
+
+func soonest(a, b *child) bool { return a.due.Before(b.due) }
 
 // put moves ch here from wherever it waited.
 func (q *queue) put(ch *child) {
@@ -36,6 +49,13 @@ func (q *queue) take() *child {
 	ch := q.heap[0]
 	ch.leave()
 	return ch
+}
+
+// reorder gives the child its place anew, where it waits.
+func (ch *child) reorder() {
+	if ch.queue != nil {
+		heap.Fix(ch.queue, ch.index)
+	}
 }
 
 func (q *queue) empty() bool { return len(q.heap) == 0 }

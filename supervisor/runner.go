@@ -210,7 +210,7 @@ func (r *runner) emit(now time.Time, a *action) {
 	path, number, isSupervisor := r.core.path, r.self.number, true
 	if ch := a.child; ch != nil {
 		path, number, isSupervisor = ch.path, a.number, ch.spec.isSupervisor()
-		if a.event == EventBackingOff {
+		if !a.until.IsZero() {
 			r.schedule(ch, a.until)
 		}
 	}

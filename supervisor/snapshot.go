@@ -22,7 +22,7 @@ type Snapshot struct {
 
 	Incarnation uint64    // counts the starts of the child; 0 before the first
 	Attempt     int       // consecutive failures that the backoff counts
-	NextStart   time.Time // while BackingOff
+	NextStart   time.Time // while BackingOff or Parked
 	LastErr     error     // of its last failure or unclean stop
 	Impairment  error     // what it says of itself while it works badly
 	Abandoned   int       // abandoned incarnations that still run
@@ -79,6 +79,8 @@ func (s Snapshot) Why() string {
 	switch s.State {
 	case BackingOff:
 		why += fmt.Sprintf(" (attempt %d, next in %v)", s.Attempt, roundUp(time.Until(s.NextStart)))
+	case Parked:
+		why += fmt.Sprintf(" (after %d failures in a row, next trial in %v)", s.Attempt, roundUp(time.Until(s.NextStart)))
 	case Fenced:
 		return why + fmt.Sprintf(", %d abandoned incarnations still run", s.Abandoned)
 	}

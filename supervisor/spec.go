@@ -209,8 +209,11 @@ func (s Spec) StopBudget() (budget time.Duration, worst string) {
 		}
 		budget += min(d, math.MaxInt64-budget) // long waits do not add up to short ones
 	}
-	if s.Concurrent {
+	switch {
+	case s.Concurrent:
 		budget = longest
+	case s.Strategy == DependentsForOne:
+		budget = s.longestChain()
 	}
 	if s.StopTimeout > 0 {
 		budget = min(budget, s.StopTimeout)

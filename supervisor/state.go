@@ -8,8 +8,8 @@ import "fmt"
 //	  ▲  │             │ │             │ │             │
 //	  │  │             │ └► Stopping   │ └► (over)     │ told to, and ended
 //	  │  │ fenced      ▼               ▼               ▼
-//	  │  └► Fenced  BackingOff ◄───────┘    Pending, BackingOff, Stopped
-//	  │        │       │   failed                or forgotten
+//	  │  └► Fenced  BackingOff ◄───────┘    Pending, BackingOff, Parked,
+//	  │        │    or Parked  failed           Stopped or forgotten
 //	  └────────┴───────┘   the delay is over
 //
 //	over for good: Stopped (ended normally, was ignored, or stopped on
@@ -26,23 +26,25 @@ const (
 	Stopped                 // it does not run, and nothing will start it by itself
 	Failed                  // its supervisor gave up over it
 	Fenced                  // it may not run while abandoned incarnations still do
+	Parked                  // it failed too often, and is Optional: it is tried again at long intervals
 )
 
 // String returns the state in lower case: "backing off".
 func (s State) String() string {
-	return name(s, "pending", "starting", "ready", "backing off", "stopping", "stopped", "failed", "fenced")
+	return name(s, "pending", "starting", "ready", "backing off", "stopping", "stopped", "failed", "fenced", "parked")
 }
 
 // next lists, for each state, the states that may follow it.
 var next = [...]uint{
 	Pending:    1<<Starting | 1<<Stopped | 1<<Fenced,
-	Starting:   1<<Ready | 1<<BackingOff | 1<<Stopping | 1<<Stopped | 1<<Failed | 1<<Pending,
-	Ready:      1<<BackingOff | 1<<Stopping | 1<<Stopped | 1<<Failed | 1<<Pending,
+	Starting:   1<<Ready | 1<<BackingOff | 1<<Parked | 1<<Stopping | 1<<Stopped | 1<<Failed | 1<<Pending,
+	Ready:      1<<BackingOff | 1<<Parked | 1<<Stopping | 1<<Stopped | 1<<Failed | 1<<Pending,
 	BackingOff: 1<<Pending | 1<<Stopped | 1<<Failed,
-	Stopping:   1<<Pending | 1<<BackingOff | 1<<Stopped | 1<<Failed,
+	Stopping:   1<<Pending | 1<<BackingOff | 1<<Parked | 1<<Stopped | 1<<Failed,
 	Stopped:    1 << Pending,
 	Failed:     0,
 	Fenced:     1<<Pending | 1<<Stopped,
+	Parked:     1<<Pending | 1<<Stopped,
 }
 
 // mustFollow panics unless to may follow from.

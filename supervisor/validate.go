@@ -60,6 +60,9 @@ func (v *validator) node(above string, s, parent *Spec) {
 	if parent != nil {
 		v.significance(path, s, parent)
 	}
+	if len(s.DependsOn) > 0 && (parent == nil || parent.Strategy != DependentsForOne) {
+		v.fault(path, "DependsOn, but its supervisor's Strategy is not DependentsForOne; set that, or drop this")
+	}
 	v.children(path, s)
 }
 
@@ -92,8 +95,11 @@ func (v *validator) kind(path string, s *Spec) {
 
 func (v *validator) common(path string, s *Spec) {
 	v.enum(path, "Restart", int(s.Restart), int(Temporary))
-	v.enum(path, "Strategy", int(s.Strategy), int(RestForOne))
+	v.enum(path, "Strategy", int(s.Strategy), int(DependentsForOne))
 	v.enum(path, "AutoShutdown", int(s.AutoShutdown), int(AllSignificant))
+	if s.Strict && s.Strategy == DependentsForOne {
+		v.fault(path, "Strict follows OTP, which has no DependentsForOne; use another strategy, or drop Strict")
+	}
 	v.duration(path, "StartTimeout", s.StartTimeout)
 	v.duration(path, "StopTimeout", s.StopTimeout)
 	v.duration(path, "Intensity.Within", s.Intensity.Within)
@@ -143,5 +149,8 @@ func (v *validator) children(path string, s *Spec) {
 		}
 		seen[child.Name] = true
 		v.node(path, child, s)
+	}
+	if s.Strategy == DependentsForOne {
+		v.dependencies(path, s)
 	}
 }

@@ -1,0 +1,134 @@
+package supervisor
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// This file knows what DependsOn means to the core. Each child counts the
+// neighbours that keep it from moving, so that a step looks at the neighbours
+// of what moved and at nobody else.
+
+// A stance is what a child means to its neighbours at a moment.
+type stance struct {
+	gates bool // those that need it cannot start yet
+	leans bool // those that it needs can neither stop nor start before it has gone
+}
+
+func (ch *child) stance() stance {
+	live := ch.state.running() || ch.state == Stopping
+	return stance{
+		gates: ch.goal == up && !ch.atRest() && (ch.wave != alone || !ch.spec.Optional),
+		leans: live && ch.wave == groupMove,
+	}
+}
+
+// mayStop and mayStart report whether no neighbour keeps the child from it;
+// those of a child without any never do.
+func (ch *child) mayStop() bool  { return ch.leanedOn == 0 }
+func (ch *child) mayStart() bool { return ch.leanedOn == 0 && ch.gated == 0 }
+
+// bear adds by, 1 or -1, to what the neighbours of ch bear from its stance s.
+func bear(ch *child, s stance, by int) {
+	if s.gates {
+		for on := range ch.neededBy {
+			on.gated += by
+			on.reorder()
+		}
+	}
+	if s.leans {
+		for _, on := range ch.needs {
+			on.leanedOn += by
+			on.reorder()
+		}
+	}
+}
+
+// link makes ch depend on the siblings that its Spec names.
+func (c *core) link(ch *child) {
+	for _, name := range ch.spec.DependsOn {
+		if on := c.byName[name]; on != nil {
+			ch.needs = append(ch.needs, on)
+			on.neededBy[ch] = true
+			tie(ch, on, 1)
+		}
+	}
+}
+
+// unlink makes ch depend on nobody.
+func (c *core) unlink(ch *child) {
+	for _, on := range ch.needs {
+		tie(ch, on, -1)
+		delete(on.neededBy, ch)
+	}
+	ch.needs = nil
+}
+
+// isolate also makes nobody depend on ch.
+func (c *core) isolate(ch *child) {
+	c.unlink(ch)
+	for by := range ch.neededBy {
+		tie(by, ch, -1)
+		by.needs = slices.DeleteFunc(by.needs, func(on *child) bool { return on == ch })
+		delete(ch.neededBy, by)
+	}
+}
+
+// tie adds by to what ch and what it needs bear from each other.
+func tie(ch, on *child, by int) {
+	if on.stance().gates {
+		ch.gated += by
+		ch.reorder()
+	}
+	if ch.stance().leans {
+		on.leanedOn += by
+		on.reorder()
+	}
+}
+
+// dependents returns what needs ch, and what needs that, in start order.
+func dependents(ch *child) []*child {
+	var all []*child
+	seen := map[*child]bool{ch: true}
+	for next := []*child{ch}; len(next) > 0; next = next[1:] {
+		for by := range next[0].neededBy {
+			if !seen[by] {
+				seen[by] = true
+				all, next = append(all, by), append(next, by)
+			}
+		}
+	}
+	return inOrder(all)
+}
+
+func inOrder(children []*child) []*child {
+	slices.SortFunc(children, func(a, b *child) int { return cmp.Compare(a.rank, b.rank) })
+	return children
+}
+
+// wakeWithin bounds the time over which the dependents of a child that can be
+// used again are spread.
+const wakeWithin = time.Second
+
+// rouse shortens the backoff of what needs ch, and waits for nothing else: with
+// ch as it is now the next attempt may well succeed.
+func (c *core) rouse(ch *child) {
+	var sleepers []*child
+	for by := range ch.neededBy {
+		if (by.state == BackingOff || by.state == Parked) && !slices.ContainsFunc(by.needs, (*child).ailing) {
+			sleepers = append(sleepers, by)
+		}
+	}
+	for _, by := range inOrder(sleepers) {
+		d := time.Duration(c.random() * float64(wakeWithin))
+		if c.now.Add(d).Before(by.due) {
+			c.await(by, d)
+			c.emitDelay(by, EventBackingOff, d, fmt.Errorf("%s can be used again", ch.path))
+		}
+	}
+}
+
+// ailing reports whether the child cannot be used, or only badly.
+func (ch *child) ailing() bool { return ch.status() != Up && ch.state != Stopped }
