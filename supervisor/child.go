@@ -38,6 +38,8 @@ type child struct {
 	wave      wave
 	cause     error   // why it is told to stop
 	verdict   ending  // it is being stopped because it failed so
+	incident  uint64  // its last
+	involved  bool    // in that, now
 	undecided error   // a Strict failed start whose retry is not decided yet
 	over      bool    // Stopped because it ended by itself without failing
 	manual    *call   // the Add or Start that started it, until it is ready

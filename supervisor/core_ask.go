@@ -220,7 +220,7 @@ func (c *core) resolve(ch *child, g goal, err error) {
 
 func (c *core) answer(call *call, err error) {
 	if err != nil {
-		err = &pathError{join(c.path, call.name), err}
+		err = &pathError{pathOf(c.path, call.name), err}
 	}
 	c.act(action{do: reply, call: call, err: err})
 }

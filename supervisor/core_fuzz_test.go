@@ -66,6 +66,8 @@ type fuzzWorld struct {
 	closing  bool
 	finished bool
 	added    int
+	involved map[uint64]int // by incident
+	last     uint64         // incident
 	log      strings.Builder
 }
 
@@ -79,12 +81,12 @@ type fuzzRun struct {
 
 func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
 	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0),
-		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}, said: map[string]bool{}}
+		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}, involved: map[uint64]int{}, said: map[string]bool{}}
 	spec := w.spec()
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	w.core = newCore(w.now, &spec, "root", w.ghostsOf)
+	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.newIncident})
 	w.core.random = func() float64 { return 0.5 }
 	fmt.Fprintf(&w.log, "%v concurrent=%v strict=%v %v quorum=%d auto=%v\n", spec.Strategy, spec.Concurrent, spec.Strict, spec.Intensity, spec.Quorum, spec.AutoShutdown)
 	for i := range spec.Children {
@@ -142,6 +144,7 @@ func (w *fuzzWorld) run() {
 	if !w.finished {
 		w.fail("not finished though every incarnation ended")
 	}
+	w.incidentsAreOver()
 	for _, c := range w.calls {
 		if w.answered[c] != 1 {
 			w.fail("call %d of %s was answered %d times", c.op, c.name, w.answered[c])
@@ -404,6 +407,10 @@ func (w *fuzzWorld) check(a action) {
 		w.ready = true
 	case reply:
 		w.answered[a.call]++
+	case join:
+		w.joined(a)
+	case leave:
+		w.left(a)
 	case finish:
 		w.finished = true
 		if len(w.live) > 0 {
@@ -536,6 +543,35 @@ func (w *fuzzWorld) everyWorkerUpIfUp() {
 	for ch := c.first; ch != nil; ch = ch.next {
 		if !ch.spec.Optional && ch.state != Ready && !ch.over {
 			w.fail("the supervisor is %v with %s %v", c.health.status(0), ch.path, ch.state)
+		}
+	}
+}
+
+func (w *fuzzWorld) newIncident() uint64 {
+	w.last++
+	return w.last
+}
+
+func (w *fuzzWorld) joined(a action) {
+	if a.within == 0 {
+		w.fail("somebody joins no incident")
+	}
+	w.involved[a.within]++
+}
+
+func (w *fuzzWorld) left(a action) {
+	w.involved[a.within]--
+	if w.involved[a.within] < 0 {
+		w.fail("incident %d was left once too often", a.within)
+	}
+}
+
+// incidentsAreOver: at the end nothing is involved any more, but for the
+// supervisor that gave up.
+func (w *fuzzWorld) incidentsAreOver() {
+	for id, n := range w.involved {
+		if held := w.core.held && id == w.core.incident; n != 0 && !(held && n == 1) {
+			w.fail("incident %d ends with %d involved", id, n)
 		}
 	}
 }

@@ -14,6 +14,7 @@ func (c *core) exited(ch *child, end ending) {
 		c.emit(ch, EventIgnored, nil)
 		c.finished(ch, ErrIgnore)
 	case end.has(escalated):
+		c.troubled(ch, end)
 		c.emit(ch, EventExited, end.err)
 		c.drop(ch, named(ch, end.err))
 	default:
@@ -62,6 +63,9 @@ func (c *core) failed(ch *child, end ending) {
 		end.err = errNeverReady
 	}
 	normal := c.normal(ch, end)
+	if !normal || ch.spec.Restart == Permanent && !end.has(overForGood) {
+		c.troubled(ch, end)
+	}
 	c.report(ch, end.err, unready && !normal)
 	switch {
 	case unready && ch.manual != nil:
@@ -181,14 +185,16 @@ func (c *core) drop(ch *child, failure error) {
 	c.become(ch, Failed)
 	c.resolve(ch, up, failure)
 	c.act(action{do: release, child: ch})
+	c.incident = c.incidentNow(ch)
 	c.giveUp(failure)
+	c.dismiss(ch)
 }
 
 // mark takes down what the strategy groups with ch, to start again with it.
 func (c *core) mark(ch *child, cause error) {
 	down := func(sib *child) {
 		if sib != ch {
-			c.takeDown(sib, cause)
+			c.takeDown(sib, ch, cause)
 		}
 	}
 	if c.spec.Strategy != OneForOne {
@@ -208,12 +214,15 @@ func (c *core) mark(ch *child, cause error) {
 
 // takeDown makes a sibling part of a group restart. Whatever it was doing, it
 // will be started in its turn; temporary ones that ran are forgotten.
-func (c *core) takeDown(ch *child, cause error) {
+func (c *core) takeDown(ch, culprit *child, cause error) {
 	if ch.goal != up && (ch.state != Stopped || !c.spec.Strict) {
 		if ch.state == Stopping {
 			c.join(ch, groupMove)
 		}
 		return // an operator's intent outlives a sibling's crash
+	}
+	if culprit.involved {
+		c.involve(ch, culprit.incident)
 	}
 	ch.manual, ch.verdict, ch.undecided = nil, ending{}, nil
 	bystander := ch.temporary() && ch.ran
@@ -293,6 +302,7 @@ func (c *core) park(ch *child, err error) {
 	c.become(ch, Parked)
 	c.await(ch, d)
 	c.emitDelay(ch, EventParked, d, err)
+	c.dismiss(ch)
 }
 
 func (c *core) emitDelay(ch *child, kind EventKind, d time.Duration, err error) {
@@ -327,6 +337,8 @@ func (c *core) stopped(ch *child, why error) {
 	ch.manual, ch.undecided = nil, nil
 	c.become(ch, Stopped)
 	c.join(ch, alone)
+	c.dismiss(ch)
+	ch.incident = 0
 	c.act(action{do: release, child: ch})
 	c.resolve(ch, down, nil)
 	c.resolve(ch, up, why)

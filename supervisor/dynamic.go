@@ -29,7 +29,7 @@ func (s *Supervisor) Add(ctx context.Context, parent string, spec Spec) (path st
 	if err := spec.validateBelow(parent, r.core.spec); err != nil {
 		return "", err
 	}
-	return join(parent, spec.Name), r.do(ctx, &call{op: opAdd, name: spec.Name, spec: &spec})
+	return pathOf(parent, spec.Name), r.do(ctx, &call{op: opAdd, name: spec.Name, spec: &spec})
 }
 
 // Start starts the stopped child at path and returns once it is ready. If it
@@ -99,7 +99,7 @@ func (r *runner) do(ctx context.Context, c *call) error {
 	case err := <-c.answer:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", join(r.core.path, c.name), context.Cause(ctx))
+		return fmt.Errorf("%s: %w", pathOf(r.core.path, c.name), context.Cause(ctx))
 	}
 }
 

@@ -9,8 +9,9 @@ import (
 // An ending is how an incarnation ended. It is judged by the goroutine that
 // ended: the methods of its error are user code, which no loop may wait for.
 type ending struct {
-	err error
-	is  marks
+	err      error
+	is       marks
+	incident uint64 // over which a supervisor gave up; 0: over none
 }
 
 // marks are what an error says besides that something failed.

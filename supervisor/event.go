@@ -18,13 +18,22 @@ type Event struct {
 	Kind        EventKind
 	Incarnation uint64 // counts the starts of a child over the tree's life, from 1; 0 before. One that is added anew counts anew
 
-	// Delay until the next start, of BackingOff and Parked.
+	// Delay until the next start, of BackingOff and Parked; of Healed, how long
+	// the incident lasted.
 	Delay time.Duration
 
 	// Err is why: of Exited, StartFailed, Stopped (if it did not end cleanly),
-	// BackingOff, GaveUp, Impaired and Warning; of Stopping, the cause that the
+	// BackingOff, Parked, GaveUp, Impaired, Healed (what began it) and Warning; of Stopping, the cause that the
 	// child is told.
 	Err error
+
+	// BudgetLeft is how many restarts the Intensity of its supervisor still
+	// allows, of BackingOff and Parked; -1 for no limit.
+	BudgetLeft int
+
+	// Incident is the number of the incident that the event belongs to; 0 if
+	// to none. See Incident.
+	Incident uint64
 
 	// Stack is the stack of the goroutine, of Abandoned where it could be had.
 	Stack string
@@ -50,6 +59,7 @@ const (
 	EventFenced      EventKind = "fenced"       // it may not start while abandoned incarnations run
 	EventReturned    EventKind = "returned"     // an abandoned incarnation ended after all
 	EventGaveUp      EventKind = "gave up"      // a supervisor fails
+	EventHealed      EventKind = "healed"       // the incident is over: what was involved is ready again, Delay after it began
 	EventWarning     EventKind = "warning"      // something in the Spec is doubtful
 )
 
@@ -66,7 +76,7 @@ func (e Event) String() string {
 	}
 	b.WriteByte(' ')
 	b.WriteString(string(e.Kind))
-	if e.Kind == EventBackingOff || e.Kind == EventParked {
+	if e.Delay > 0 {
 		fmt.Fprintf(&b, " %v", e.Delay)
 	}
 	if e.Err != nil {
@@ -74,6 +84,14 @@ func (e Event) String() string {
 		b.WriteString(oneLine(strings.TrimPrefix(textOf(e.Err), e.Path+": ")))
 	}
 	return b.String()
+}
+
+// budget words BudgetLeft, where that says something.
+func (e Event) budget() string {
+	if e.Kind != EventBackingOff && e.Kind != EventParked || e.BudgetLeft < 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d more allowed)", e.BudgetLeft)
 }
 
 // oneLine keeps an error's text from breaking the line that it is printed in.

@@ -28,6 +28,9 @@ type incarnation struct {
 	stop     context.CancelCauseFunc
 	deadline atomic.Pointer[time.Time] // of a supervisor: by when its children must have stopped; set before stop
 
+	incident atomic.Uint64 // of a supervisor: in which it is started, or stopped; set before either
+	fell     uint64        // of a supervisor: the incident over which it gave up
+
 	readied atomic.Bool
 	fate    atomic.Int32
 }
@@ -82,7 +85,11 @@ func (inc *incarnation) supervise() error {
 	defer inc.stop(ErrReplaced)
 	r := newRunner(inc)
 	inc.child.unit.below.Store(r)
-	return r.loop()
+	err := r.loop()
+	if r.core.held {
+		inc.fell = r.core.incident
+	}
+	return err
 }
 
 // work calls the worker, and reports its end even when that ends the goroutine.
@@ -145,7 +152,7 @@ func (inc *incarnation) unhealthy(err error) {
 func (inc *incarnation) end(err error) bool {
 	end := judge(inc, err)
 	if inc.fate.CompareAndSwap(fateOpen, fateEnded) {
-		inc.tell(&input{kind: exited, err: end.err, is: end.is})
+		inc.tell(&input{kind: exited, err: end.err, is: end.is, from: inc.fell})
 		return true
 	}
 	inc.tree.ghosts.ended(inc.child.path, inc.number)

@@ -306,7 +306,7 @@ func allBelow(r *runner, spec *Spec, path string, yield func(Snapshot) bool) boo
 func allPlanned(spec *Spec, path string, yield func(Snapshot) bool) bool {
 	for i := range spec.Children {
 		child := &spec.Children[i]
-		snap := planned(child, join(path, child.Name))
+		snap := planned(child, pathOf(path, child.Name))
 		if !yield(snap) || !allPlanned(child, snap.Path, yield) {
 			return false
 		}
@@ -320,7 +320,7 @@ func childrenOf(r *runner, spec *Spec, path string) []Snapshot {
 	if r == nil {
 		for i := range spec.Children {
 			child := &spec.Children[i]
-			snap := planned(child, join(path, child.Name))
+			snap := planned(child, pathOf(path, child.Name))
 			snap.Children = childrenOf(nil, child, snap.Path)
 			snaps = append(snaps, snap)
 		}

@@ -31,7 +31,11 @@ type runner struct {
 
 func newRunner(self *incarnation) *runner {
 	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path())}
-	r.core = newCore(time.Now(), self.child.spec, self.path(), func(ch *child) int { return r.tree.ghosts.claim(ch, r) })
+	r.core = newCore(time.Now(), self.child.spec, self.path(), surroundings{
+		haunts:      func(ch *child) int { return r.tree.ghosts.claim(ch, r) },
+		newIncident: r.tree.incidents.next,
+		incident:    self.incident.Load(),
+	})
 	r.watch.stuck = &r.tree.stuck
 	r.timer = time.NewTimer(time.Hour)
 	r.timer.Stop()
@@ -84,6 +88,7 @@ func (r *runner) loop() error {
 // stopAll does as the supervisor above tells it.
 func (r *runner) stopAll() {
 	r.core.deadline = r.self.latest()
+	r.core.incident = orDefault(r.core.incident, r.self.incident.Load())
 	r.step(input{kind: toldStop, err: context.Cause(r.self.ctx)})
 }
 
@@ -138,9 +143,9 @@ func (r *runner) act(now time.Time, a *action) {
 	case emit:
 		r.emit(now, a)
 	case start:
-		r.start(a.child)
+		r.start(a.child, a.within)
 	case stop:
-		r.stop(a.child, a.err, a.until)
+		r.stop(a)
 	case hurry:
 		r.hurry(a.child, a.until)
 	case abandon:
@@ -151,6 +156,10 @@ func (r *runner) act(now time.Time, a *action) {
 		r.announce()
 	case reply:
 		a.call.answer <- a.err
+	case join:
+		r.tree.incidents.join(a.within)
+	case leave:
+		r.leave(now, a)
 	case finish:
 		r.over, r.result = true, a.err
 	}
@@ -164,19 +173,23 @@ func (r *runner) announce() {
 	r.self.ready()
 }
 
-func (r *runner) start(ch *child) {
+func (r *runner) start(ch *child, incident uint64) {
 	u := &ch.unit
 	if u.slot == nil || u.slot.spent {
 		u.slot = r.engine.add(ch.path)
 	}
 	u.inc = newIncarnation(r.tree, r, ch)
+	u.inc.incident.Store(incident)
 	u.next.Store(0)
 	u.slot.next <- u.inc
 }
 
-func (r *runner) stop(ch *child, cause error, deadline time.Time) {
-	ch.unit.inc.deadline.Store(&deadline)
-	ch.unit.inc.stop(cause)
+func (r *runner) stop(a *action) {
+	deadline := a.until // a is reused
+	inc := a.child.unit.inc
+	inc.deadline.Store(&deadline)
+	inc.incident.Store(a.within)
+	inc.stop(a.err)
 }
 
 // hurry tells a supervisor that stops already that it has less time.
@@ -222,8 +235,24 @@ func (r *runner) emit(now time.Time, a *action) {
 	if a.event == EventAbandoned {
 		abandoned = a.child.unit.inc
 	}
-	e := Event{Time: now, Path: path, Supervisor: isSupervisor, Kind: a.event, Incarnation: number, Delay: a.delay, Err: a.err}
+	e := Event{Time: now, Path: path, Supervisor: isSupervisor, Kind: a.event, Incarnation: number, Delay: a.delay, Err: a.err, Incident: a.within}
+	if a.event == EventBackingOff || a.event == EventParked {
+		e.BudgetLeft = r.core.budget.left(now)
+	}
+	if e.Incident != 0 {
+		r.tree.incidents.note(e, func() []Event { return nil })
+	}
 	r.tree.feed.emit(e, abandoned)
+}
+
+// leave ends a part in an incident. If it was the last one, and heals, that is
+// told.
+func (r *runner) leave(now time.Time, a *action) {
+	healed := a.child != nil && a.child.state == Ready
+	if over, ok := r.tree.incidents.leave(a.within, now, healed); ok && healed {
+		r.tree.feed.emit(Event{Time: now, Path: over.Path, Kind: EventHealed, Incarnation: over.Incarnation,
+			Delay: over.Took(), Err: over.Cause, Incident: over.ID}, nil)
+	}
 }
 
 func (r *runner) schedule(ch *child, due time.Time) {

@@ -205,7 +205,7 @@ func (s Spec) StopBudget() (budget time.Duration, worst string) {
 	for i := range s.Children {
 		d, path := s.Children[i].StopBudget()
 		if d > longest {
-			longest, worst = d, join(s.Name, path)
+			longest, worst = d, pathOf(s.Name, path)
 		}
 		budget += min(d, math.MaxInt64-budget) // long waits do not add up to short ones
 	}
@@ -251,7 +251,7 @@ func orDefault[T comparable](v, fallback T) T {
 	return v
 }
 
-func join(parent, name string) string {
+func pathOf(parent, name string) string {
 	if parent == "" {
 		return name
 	}

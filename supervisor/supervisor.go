@@ -53,9 +53,10 @@ type Supervisor struct {
 	root *child // in no core: it has no siblings
 	base context.Context
 
-	feed    feed
-	ghosts  ghosts
-	changed broadcast // rings after every change of a node, while somebody listens
+	feed      feed
+	incidents incidents
+	ghosts    ghosts
+	changed   broadcast // rings after every change of a node, while somebody listens
 
 	status   atomic.Int32 // the root's, by its own children
 	stuck    atomic.Int64 // loops that are

@@ -28,10 +28,10 @@ func (w *warner) warn(path, format string, args ...any) {
 }
 
 func (w *warner) node(above string, s *Spec) {
-	path := join(above, s.Name)
+	path := pathOf(above, s.Name)
 	for i := range s.Children {
 		child := &s.Children[i]
-		w.restarts(join(path, child.Name), child, s)
+		w.restarts(pathOf(path, child.Name), child, s)
 		w.node(path, child)
 	}
 }
