@@ -106,6 +106,7 @@ const (
 	reply                // answer call with err
 	join                 // one more is involved in the incident
 	leave                // one less
+	respec               // the child has a new Spec
 	finish               // the supervisor has ended, with err
 )
 
@@ -247,8 +248,10 @@ func (c *core) mayStart(ch *child) bool {
 
 // quiet reports whether nothing moves, nor is about to: what waits to start
 // waits for something else.
+//
+// Only Strict supervisors wait for it; one that is not Strict any more does not.
 func (c *core) quiet() bool {
-	return c.moving == 0 && c.stops.empty() && (c.starts.empty() || c.gating > 0)
+	return !c.spec.Strict || c.moving == 0 && c.stops.empty() && (c.starts.empty() || c.gating > 0)
 }
 
 // begin starts the children, in order or all at once. The order to stop can
@@ -258,10 +261,15 @@ func (c *core) begin() {
 		return
 	}
 	for ch := c.first; ch != nil; ch = ch.next {
-		if !c.spec.Concurrent {
-			c.join(ch, firstStart)
-		}
+		c.queueUp(ch)
 		c.launch(ch)
+	}
+}
+
+// queueUp makes a new child start in its turn, if there are turns.
+func (c *core) queueUp(ch *child) {
+	if !c.spec.Concurrent {
+		c.join(ch, firstStart)
 	}
 }
 
@@ -276,6 +284,9 @@ func (c *core) launch(ch *child) {
 }
 
 func (c *core) start(ch *child) {
+	if ch.successor != nil {
+		c.alter(ch, func(ch *child) { ch.spec, ch.successor = ch.successor, nil })
+	}
 	if ch.fenced() {
 		c.emit(ch, EventFenced, nil)
 		c.optionalLeaves(ch)
@@ -293,7 +304,7 @@ func (c *core) start(ch *child) {
 }
 
 func (c *core) becameUp(ch *child) {
-	if ch.state != Starting || ch.queue == c.stops {
+	if ch.state != Starting || ch.doomed {
 		return
 	}
 	ch.leave()
@@ -324,11 +335,16 @@ func (c *core) impaired(ch *child, by source, reason error) {
 	}
 }
 
-// unhealthy stops a worker that did not notice itself that it has failed.
+// unhealthy stops a worker that did not notice itself that it has failed. What
+// would go down with it is not started meanwhile.
 func (c *core) unhealthy(ch *child, end ending) {
-	if ch.state == Ready && ch.queue != c.stops {
-		c.condemn(ch, end, ErrUnhealthy)
+	if ch.state != Ready || ch.doomed {
+		return
 	}
+	if c.spec.Strategy != OneForOne {
+		c.join(ch, groupMove)
+	}
+	c.condemn(ch, end, ErrUnhealthy)
 }
 
 // condemn stops a child that counts as failed, whatever it returns.
@@ -438,7 +454,7 @@ func (c *core) hasten() {
 // doom queues a running child to be stopped in its turn.
 func (c *core) doom(ch *child, cause error) {
 	ch.cause = cause
-	c.join(ch, groupMove)
+	c.alter(ch, func(ch *child) { ch.wave, ch.doomed = groupMove, true })
 	c.stops.put(ch)
 }
 
@@ -447,6 +463,7 @@ func (c *core) become(ch *child, s State) {
 	mustFollow(ch.path, ch.state, s)
 	c.alter(ch, func(ch *child) {
 		ch.state, ch.since, ch.impairments, ch.over = s, c.now, [sources]error{}, false
+		ch.doomed = false
 		if s == Starting {
 			ch.reported = Down
 		}

@@ -20,7 +20,7 @@ type stance struct {
 func (ch *child) stance() stance {
 	live := ch.state.running() || ch.state == Stopping
 	return stance{
-		gates: ch.goal == up && !ch.atRest() && (ch.wave != alone || !ch.spec.Optional),
+		gates: ch.goal == up && (ch.doomed || !ch.atRest()) && (ch.wave != alone || !ch.spec.Optional),
 		leans: live && ch.wave == groupMove,
 	}
 }
@@ -46,9 +46,13 @@ func bear(ch *child, s stance, by int) {
 	}
 }
 
-// link makes ch depend on the siblings that its Spec names.
+// link makes ch depend on the siblings that its Spec names, where that means
+// something.
 func (c *core) link(ch *child) {
-	for _, name := range ch.spec.DependsOn {
+	if c.spec.Strategy != DependentsForOne {
+		return
+	}
+	for _, name := range ch.latest().DependsOn {
 		if on := c.byName[name]; on != nil {
 			ch.needs = append(ch.needs, on)
 			on.neededBy[ch] = true

@@ -4,7 +4,7 @@ import "time"
 
 // exited takes a child's end: as it was told to, or by itself.
 func (c *core) exited(ch *child, end ending) {
-	told := ch.state == Stopping || ch.queue == c.stops
+	told := ch.state == Stopping || ch.doomed
 	ch.leave()
 	switch {
 	case told:
@@ -213,7 +213,8 @@ func (c *core) mark(ch *child, cause error) {
 }
 
 // takeDown makes a sibling part of a group restart. Whatever it was doing, it
-// will be started in its turn; temporary ones that ran are forgotten.
+// will be started in its turn. A failure has temporary ones that ran forgotten:
+// they are never restarted, unless somebody asks for it.
 func (c *core) takeDown(ch, culprit *child, cause error) {
 	if ch.goal != up && (ch.state != Stopped || !c.spec.Strict) {
 		if ch.state == Stopping {
@@ -224,8 +225,8 @@ func (c *core) takeDown(ch, culprit *child, cause error) {
 	if culprit.involved {
 		c.involve(ch, culprit.incident)
 	}
+	bystander := ch.temporary() && ch.ran && (cause != ErrRestart || ch.verdict.err != nil)
 	ch.manual, ch.verdict, ch.undecided = nil, ending{}, nil
-	bystander := ch.temporary() && ch.ran
 	c.aim(ch, up)
 	if bystander {
 		c.aim(ch, gone)
@@ -349,6 +350,7 @@ func (c *core) forget(ch *child) {
 	if ch.state != Stopped {
 		c.stopped(ch, ErrRemoved)
 	}
+	c.dismiss(ch)
 	c.isolate(ch)
 	c.discount(ch)
 	c.remove(ch)

@@ -44,7 +44,7 @@ func judge(inc *incarnation, err error) (e ending) {
 			e.is |= m
 		}
 	}
-	if inc.child.spec.isSupervisor() {
+	if inc.spec().isSupervisor() {
 		_, gaveUp := err.(*IntensityError)
 		mark(exhausted, gaveUp)
 		mark(autoShut, err == ErrAutoShutdown)

@@ -9,6 +9,7 @@ import (
 
 // A unit is the runner's side of a child: what outlives its incarnations.
 type unit struct {
+	spec  atomic.Pointer[Spec]   // what counts now, for those outside the loop; nil before the first start
 	slot  *slot                  // nil after release
 	inc   *incarnation           // the last one
 	below atomic.Pointer[runner] // of a supervisor: its last incarnation's
@@ -70,7 +71,7 @@ func (inc *incarnation) Value(key any) any {
 // run runs the worker, or the supervisor, in the goroutine of slot.
 func (inc *incarnation) run(s *slot) {
 	switch {
-	case inc.child.spec.isSupervisor():
+	case inc.spec().isSupervisor():
 		s.ended(inc, inc.supervise())
 	case inc.tree.opts.ProfileLabels:
 		pprof.Do(inc.ctx, pprof.Labels("path", inc.child.path), func(context.Context) { inc.work(s) })
@@ -85,6 +86,11 @@ func (inc *incarnation) supervise() error {
 	defer inc.stop(ErrReplaced)
 	r := newRunner(inc)
 	inc.child.unit.below.Store(r)
+	if now := inc.spec(); now != r.core.spec { // it came while r was made, and whoever brought it did not find r
+		c := newCall(opApply, "")
+		c.spec = now
+		r.post(&input{kind: asked, call: c})
+	}
 	err := r.loop()
 	if r.core.held {
 		inc.fell = r.core.incident
@@ -107,7 +113,7 @@ func (inc *incarnation) work(s *slot) {
 		inc.stop(ErrReplaced)
 		s.ended(inc, err)
 	}()
-	err = inc.child.spec.Run(inc.ctx, inc.ready)
+	err = inc.spec().Run(inc.ctx, inc.ready)
 }
 
 // ready tells the supervisor above, once.
@@ -165,6 +171,10 @@ func (inc *incarnation) tell(in *input) {
 	in.child, in.number = inc.child, inc.number
 	inc.runner.post(in)
 }
+
+// spec returns what counts for the child now: Apply can change it while the
+// incarnation runs.
+func (inc *incarnation) spec() *Spec { return inc.child.unit.spec.Load() }
 
 func (inc *incarnation) path() string { return inc.child.path }
 

@@ -31,7 +31,7 @@ type runner struct {
 
 func newRunner(self *incarnation) *runner {
 	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path())}
-	r.core = newCore(time.Now(), self.child.spec, self.path(), surroundings{
+	r.core = newCore(time.Now(), self.spec(), self.path(), surroundings{
 		haunts:      func(ch *child) int { return r.tree.ghosts.claim(ch, r) },
 		newIncident: r.tree.incidents.next,
 		incident:    self.incident.Load(),
@@ -90,6 +90,13 @@ func (r *runner) stopAll() {
 	r.core.deadline = r.self.latest()
 	r.core.incident = orDefault(r.core.incident, r.self.incident.Load())
 	r.step(input{kind: toldStop, err: context.Cause(r.self.ctx)})
+}
+
+// spec returns the supervisor's Spec, to those outside the loop.
+func (r *runner) spec() *Spec {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.core.spec
 }
 
 // post hands an input to the loop. It reports false if the loop has ended.
@@ -160,6 +167,8 @@ func (r *runner) act(now time.Time, a *action) {
 		r.tree.incidents.join(a.within)
 	case leave:
 		r.leave(now, a)
+	case respec:
+		a.child.unit.spec.Store(a.child.spec)
 	case finish:
 		r.over, r.result = true, a.err
 	}
@@ -177,6 +186,10 @@ func (r *runner) start(ch *child, incident uint64) {
 	u := &ch.unit
 	if u.slot == nil || u.slot.spent {
 		u.slot = r.engine.add(ch.path)
+	}
+	u.spec.Store(ch.spec)
+	if !ch.spec.isSupervisor() {
+		u.below.Store(nil)
 	}
 	u.inc = newIncarnation(r.tree, r, ch)
 	u.inc.incident.Store(incident)

@@ -56,7 +56,8 @@ type Supervisor struct {
 	feed      feed
 	incidents incidents
 	ghosts    ghosts
-	changed   broadcast // rings after every change of a node, while somebody listens
+	applying  chan struct{} // holds a token while an Apply is at work
+	changed   broadcast     // rings after every change of a node, while somebody listens
 
 	status   atomic.Int32 // the root's, by its own children
 	stuck    atomic.Int64 // loops that are
@@ -83,7 +84,9 @@ func New(spec Spec, opts Options) (*Supervisor, error) {
 	spec = spec.clone()
 	opts.EventBuffer = orDefault(opts.EventBuffer, DefaultEventBuffer)
 	opts.MaxAbandoned = orDefault(opts.MaxAbandoned, DefaultMaxAbandoned)
-	return &Supervisor{opts: opts, root: &child{spec: &spec, path: spec.Name, since: time.Now()}}, nil
+	s := &Supervisor{opts: opts, root: &child{spec: &spec, path: spec.Name, since: time.Now()}, applying: make(chan struct{}, 1)}
+	s.root.unit.spec.Store(&spec)
+	return s, nil
 }
 
 func (o Options) validate(spec Spec) error {
@@ -112,7 +115,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.feed.start(s.opts.Observer, s.opts.EventBuffer)
 	s.root.incarnation = 1
 	inc := newIncarnation(s, nil, s.root)
-	s.warn()
+	s.warn(s.root.spec)
 	s.emit(EventStarted, nil)
 	if ctx.Err() != nil {
 		s.draining.Store(true)
@@ -174,8 +177,8 @@ func (s *Supervisor) emit(kind EventKind, err error) {
 	s.feed.emit(Event{Time: time.Now(), Path: s.root.path, Supervisor: true, Kind: kind, Incarnation: 1, Err: err}, nil)
 }
 
-func (s *Supervisor) warn() {
-	for _, w := range s.root.spec.warnings(s.opts) {
+func (s *Supervisor) warn(spec *Spec) {
+	for _, w := range spec.warnings(s.opts) {
 		s.emit(EventWarning, w)
 	}
 }
