@@ -56,6 +56,7 @@ type Supervisor struct {
 	feed      feed
 	incidents incidents
 	ghosts    ghosts
+	turns     turns
 	changed   broadcast // rings after every change of a node, while somebody listens
 
 	status   atomic.Int32 // the root's, by its own children
@@ -102,8 +103,8 @@ func (o Options) validate(spec Spec) error {
 // Run runs the tree until ctx is done, and returns nil, or until its root
 // gives up, and returns why: the chain of errors leads from the root to the
 // first failure. Its values reach the workers. Goroutines that were abandoned
-// and still run are named in the error, which wraps ErrAbandoned; everything
-// else has ended when Run returns. A tree runs once; then Run returns ErrRan.
+// and still run, checks and remedies that hang among them, are named in the
+// error, which wraps ErrAbandoned; everything else has ended when Run returns. A tree runs once; then Run returns ErrRan.
 func (s *Supervisor) Run(ctx context.Context) error {
 	if !s.phase.CompareAndSwap(phaseNew, phaseRunning) {
 		return ErrRan
@@ -164,7 +165,7 @@ func (s *Supervisor) verdict(err error) error {
 	if err == ErrAutoShutdown {
 		err = nil
 	}
-	if paths := s.ghosts.paths(); len(paths) > 0 {
+	if paths := append(s.ghosts.paths(), s.turns.names()...); len(paths) > 0 {
 		err = errors.Join(err, fmt.Errorf("%w still run: %s", ErrAbandoned, strings.Join(paths, ", ")))
 	}
 	return err

@@ -17,7 +17,7 @@ func TestWatchdogNoticesAStuckLoop(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var stuck atomic.Int64
-			w := &watchdog{stuck: &stuck}
+			w := newWatchdog(&stuck)
 			after := func(d time.Duration, want int64) {
 				t.Helper()
 				time.Sleep(d)
@@ -45,7 +45,7 @@ func TestWatchdogNoticesAStuckLoop(t *testing.T) {
 func TestWatchdogBearsABusyLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stuck atomic.Int64
-		w := &watchdog{stuck: &stuck}
+		w := newWatchdog(&stuck)
 		for range 100 {
 			w.waiting()
 			w.busy()
