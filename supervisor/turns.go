@@ -31,7 +31,7 @@ func (t *turns) take(ctx context.Context, name string) error {
 		select {
 		case <-other.over:
 		case <-ctx.Done():
-			return fmt.Errorf("%w: the one of %s has not returned", ErrUnavailable, other.since.UTC().Format(time.RFC3339))
+			return fmt.Errorf("%w: one begun at %s has not returned", ErrUnavailable, other.since.UTC().Format(time.RFC3339))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -60,5 +61,30 @@ func TestWatchdogBearsABusyLoop(t *testing.T) {
 		if w.armed {
 			t.Error("an idle loop's watchdog is still armed")
 		}
+	})
+}
+
+// TestIdleWorkerHasNoTimer: one that waits for work costs nothing more.
+func TestIdleWorkerHasNoTimer(t *testing.T) { // S34
+	synctest.Test(t, func(t *testing.T) {
+		sup, err := New(Spec{Name: "app", Children: []Spec{}}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sup.base = context.Background()
+		inc := newIncarnation(sup, nil, &child{spec: &Spec{BeatTimeout: time.Second}})
+		inc.heartBegins()
+		inc.heart.owesAnew()
+		inc.heart.owesNothing()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if inc.heart.armed {
+			t.Error("an idle worker's heart is still armed")
+		}
+		inc.heart.owesAnew()
+		if !inc.heart.armed {
+			t.Error("a busy worker's heart is not armed")
+		}
+		inc.heartStops()
 	})
 }
