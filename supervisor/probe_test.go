@@ -241,19 +241,34 @@ func TestRemedyIsTriedAttemptsTimesInAnIncarnation(t *testing.T) { // S33
 }
 
 // TestRemedysCheckCountsForRecovery: the check after a remedy is the first of
-// the Successes in a row.
+// the Successes in a row, and alone says whether it helped.
 func TestRemedysCheckCountsForRecovery(t *testing.T) { // S33
 	synctest.Test(t, func(t *testing.T) {
 		var p patient
 		p = startPatient(t, func(db *supervisor.Spec) {
 			db.Probe.Successes = 2
-			db.Probe.Remedies = []supervisor.Remedy{{Name: "purge", Do: func(context.Context) error { p.check.Pass(); return nil }}}
+			db.Probe.Remedies = []supervisor.Remedy{{Name: "purge", Do: func(context.Context) error { p.check.Pass(); return errCrash }}}
 		})
 		p.check.Fail(errNoPong)
 		p.Sleep(30 * time.Second)
 		p.RequireStatus("shop/db", supervisor.Degraded)
 		p.Sleep(10 * time.Second)
 		p.RequireStatus("shop/db", supervisor.Up)
+		if trace := p.Trace(); !strings.Contains(trace, "remedy purge: helped") {
+			t.Errorf("its error counts for more than the check:\n%s", trace)
+		}
+	})
+}
+
+// TestAnswerAtTheTimeoutIsTooLate: whatever it says.
+func TestAnswerAtTheTimeoutIsTooLate(t *testing.T) { // S33
+	synctest.Test(t, func(t *testing.T) {
+		p := startPatient(t, func(db *supervisor.Spec) { db.Probe.Failures = 1000 })
+		p.check.Do(func(context.Context) error { time.Sleep(time.Second); return nil })
+		p.Sleep(time.Hour)
+		if kinds(p.Tree, supervisor.EventImpaired) != 1 || kinds(p.Tree, supervisor.EventRecovered) != 0 {
+			t.Errorf("some of them count:\n%s", p.Trace())
+		}
 	})
 }
 
@@ -318,7 +333,7 @@ func TestHangingCheckHoldsOneGoroutine(t *testing.T) { // S28, S33
 		if want := "supervisor: abandoned incarnations still run: shop/storage/db (check)"; !errors.Is(err, supervisor.ErrAbandoned) || err.Error() != want {
 			t.Errorf("Run returned %v, want %s", err, want)
 		}
-		if took := time.Since(began); took != 0 {
+		if took := time.Since(began); took > 100*time.Millisecond {
 			t.Errorf("it held up Run for %v", took)
 		}
 		check.Pass()
@@ -354,18 +369,37 @@ func TestHangingRemedyIsBoundedAndAlone(t *testing.T) { // S33
 // doing; and one that heeds its context does not outlive Run.
 func TestStopDuringACheckIsNoFailure(t *testing.T) { // S28, S33
 	synctest.Test(t, func(t *testing.T) {
-		p := startPatient(t, func(db *supervisor.Spec) { db.Probe.Failures = 1 })
+		remedy := suptest.NewCheck()
+		p := startPatient(t, func(db *supervisor.Spec) {
+			db.Probe.Failures = 1
+			db.Probe.Remedies = []supervisor.Remedy{{Name: "purge", Do: remedy.Run}}
+		})
 		p.check.Do(func(ctx context.Context) error {
 			<-ctx.Done()
 			time.Sleep(10 * time.Millisecond)
 			return ctx.Err()
 		})
 		p.Sleep(10*time.Second + 500*time.Millisecond)
-		if err := p.Shutdown(); err != nil {
-			t.Errorf("Run returned %v", err)
+		began := time.Now()
+		if err := p.Shutdown(); err != nil || time.Since(began) > 10*time.Millisecond {
+			t.Errorf("Run returned %v after %v", err, time.Since(began))
 		}
-		if kinds(p.Tree, supervisor.EventImpaired)+kinds(p.Tree, supervisor.EventExited) > 1 || p.check.Calls() != 1 {
+		if kinds(p.Tree, supervisor.EventImpaired)+kinds(p.Tree, supervisor.EventExited) > 0 || p.check.Calls() != 1 || remedy.Calls() > 0 {
 			t.Errorf("a stop counts as a failure:\n%s", p.Trace())
+		}
+	})
+}
+
+// TestStopDuringARemedyIsNoVerdict: nobody knows whether it would have helped.
+func TestStopDuringARemedyIsNoVerdict(t *testing.T) { // S28, S33
+	synctest.Test(t, func(t *testing.T) {
+		p := startPatient(t, func(db *supervisor.Spec) {
+			db.Probe.Remedies = []supervisor.Remedy{{Name: "purge", Do: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}}
+		})
+		p.check.Fail(errNoPong)
+		p.Sleep(31 * time.Second)
+		if err := p.Shutdown(); err != nil || kinds(p.Tree, supervisor.EventRemedy) > 0 || p.check.Calls() != 3 {
+			t.Errorf("Run returned %v after %d checks\n%s", err, p.check.Calls(), p.Trace())
 		}
 	})
 }
@@ -504,10 +538,9 @@ func TestProbesOfManyDoNotBeatAsOne(t *testing.T) { // S33
 	})
 }
 
-// TestNoProbeNoGoroutine: a worker that is not probed has no goroutine but its
-// own.
+// TestNoProbeNoGoroutine: what is not probed costs nothing, what is has one.
 func TestNoProbeNoGoroutine(t *testing.T) { // S33
-	goroutines := func(probe *supervisor.Probe) (n int) {
+	for want, probe := range map[int]*supervisor.Probe{0: nil, 100: suptest.NewCheck().Probe()} {
 		synctest.Test(t, func(t *testing.T) {
 			spec := supervisor.Spec{Name: "shop", Children: []supervisor.Spec{}}
 			for i := range 100 {
@@ -515,15 +548,13 @@ func TestNoProbeNoGoroutine(t *testing.T) { // S33
 				w.Probe = probe
 				spec.Children = append(spec.Children, w)
 			}
-			before := runtime.NumGoroutine()
-			suptest.Start(t, spec, supervisor.Options{})
-			n = runtime.NumGoroutine() - before
+			suptest.Start(t, spec, supervisor.Options{}).Sleep(time.Minute)
+			buf := make([]byte, 4<<20)
+			stacks := string(buf[:runtime.Stack(buf, true)])
+			if got := strings.Count(stacks, "supervisor.(*prober).run("); got != want {
+				t.Errorf("100 workers have %d goroutines that probe, want %d", got, want)
+			}
 		})
-		return n
-	}
-	without, with := goroutines(nil), goroutines(suptest.NewCheck().Probe())
-	if without > 110 || with-without < 95 || with-without > 105 {
-		t.Errorf("100 workers have %d goroutines without a probe, %d with", without, with)
 	}
 }
 
@@ -578,8 +609,12 @@ func TestSlowProbeIsDoubtful(t *testing.T) { // S5
 	if len(warnings) != 1 || warnings[0].Error() != want {
 		t.Errorf("warnings are %v, want %q", warnings, want)
 	}
-	if warnings := spec(supervisor.Probe{}).Warnings(); len(warnings) > 0 {
+	remedies := []supervisor.Remedy{{Name: "purge"}}
+	if warnings := spec(supervisor.Probe{Remedies: remedies}).Warnings(); len(warnings) > 0 {
 		t.Errorf("the defaults are doubtful: %v", warnings)
+	}
+	if remedies[0].Timeout != 0 {
+		t.Errorf("the caller's remedy has become %+v", remedies[0])
 	}
 }
 
@@ -592,6 +627,8 @@ func TestProbeOfCallerMayChangeAfterNew(t *testing.T) { // S5
 		db.Probe.Remedies = []supervisor.Remedy{{Name: "purge", Do: remedy.Run}}
 		tree := suptest.Start(t, supervisor.Spec{Name: "shop", Children: []supervisor.Spec{db}}, supervisor.Options{})
 		db.Probe.Remedies[0].Do, db.Probe.Check = nil, nil
+		worker.Fail(errCrash)
+		tree.Sleep(time.Second)
 		check.Fail(errNoPong)
 		tree.Sleep(30 * time.Second)
 		if remedy.Calls() != 1 {
@@ -636,7 +673,7 @@ func TestProbesBearEverythingAtOnce(t *testing.T) { // S28, S33
 		sup.Snapshot()
 		_ = sup.Restart(t.Context(), "app/7")
 	}
-	if err := stop(); err != nil {
+	if err := stop(); err != nil && !errors.Is(err, supervisor.ErrAbandoned) { // a busy machine may need more time
 		t.Error(err)
 	}
 }

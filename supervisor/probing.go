@@ -196,7 +196,6 @@ func (inc *incarnation) call(what string, timeout time.Duration, f func(context.
 			return err
 		}
 	case <-ctx.Done():
-		inc.lastCall(result)
 	}
 	return fmt.Errorf("%w: no answer within %v", ErrUnavailable, timeout)
 }
@@ -217,18 +216,4 @@ func (inc *incarnation) answer(ctx context.Context, turn string, f func(context.
 		result <- err
 	}()
 	err = f(ctx)
-}
-
-// lastCall leaves what was cut short by a stop the time to return, so that
-// nothing outlives Run without need.
-func (inc *incarnation) lastCall(result <-chan error) {
-	if inc.ctx.Err() == nil {
-		return
-	}
-	timer := time.NewTimer(lastChance)
-	defer timer.Stop()
-	select {
-	case <-result:
-	case <-timer.C:
-	}
 }

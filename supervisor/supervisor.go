@@ -129,6 +129,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	} else {
 		s.emit(EventExited, err)
 	}
+	s.turns.rest(lastChance)
 	s.feed.stop(time.Second)
 	return s.verdict(err)
 }

@@ -57,6 +57,29 @@ func (t *turns) giveBack(name string) {
 	delete(t.taken, name)
 }
 
+// rest waits until none is taken, or patience is over.
+func (t *turns) rest(patience time.Duration) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for other := t.any(); other != nil; other = t.any() {
+		select {
+		case <-other.over:
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// any returns one that is taken, nil if none is.
+func (t *turns) any() *turn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, other := range t.taken {
+		return other
+	}
+	return nil
+}
+
 // names lists those that are taken, sorted.
 func (t *turns) names() []string {
 	t.mu.Lock()

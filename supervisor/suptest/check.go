@@ -3,7 +3,6 @@ package suptest
 import (
 	"context"
 	"sync"
-	"testing/synctest"
 
 	"github.com/coppice-go/coppice/supervisor"
 )
@@ -40,10 +39,7 @@ func (c *Check) Run(ctx context.Context) error {
 }
 
 // Do makes each call from now on do as f does. Those that hang return.
-func (c *Check) Do(f func(context.Context) error) {
-	c.set(f, nil)
-	synctest.Wait()
-}
+func (c *Check) Do(f func(context.Context) error) { c.set(f, nil) }
 
 // Pass makes it good.
 func (c *Check) Pass() { c.Do(nil) }
@@ -56,7 +52,6 @@ func (c *Check) Fail(err error) { c.Do(func(context.Context) error { return err 
 func (c *Check) Hang() {
 	hang := make(chan struct{})
 	c.set(func(context.Context) error { <-hang; return nil }, hang)
-	synctest.Wait()
 }
 
 func (c *Check) set(do func(context.Context) error, hang chan struct{}) {
