@@ -16,7 +16,7 @@ type runner struct {
 	inbox   inbox
 	engine  *engine
 	watch   *watchdog
-	probers sync.WaitGroup
+	probers sync.WaitGroup // of probed incarnations
 
 	mu   sync.Mutex // guards core: the loop's steps, and those who read it
 	core *core
