@@ -54,7 +54,7 @@ type core struct {
 type input struct {
 	child  *child
 	number uint64 // of the incarnation
-	err    error  // exited, unhealthy: how; impaired, mustFail: why; toldStop: the cause
+	err    error  // exited, unhealthy: how; impaired, mustFail: why; remedied: what came of it; toldStop: the cause
 	call   *call  // asked
 	from   uint64 // exited: the incident over which a supervisor gave up
 	kind   inputKind
@@ -71,6 +71,7 @@ const (
 	becameUp                   // a child called ready
 	exited                     // a child ended
 	impaired                   // a worker, or its probe, says how it is
+	remedied                   // a worker's probe has tried a remedy
 	unhealthy                  // a worker's probe, or its missing beat, says that it must be restarted
 	reported                   // a supervisor below says how it is
 	returned                   // an abandoned incarnation ended after all
@@ -177,6 +178,8 @@ func (c *core) take(in input) {
 		}
 	case impaired:
 		c.impaired(in.child, in.by, in.err)
+	case remedied:
+		c.emit(in.child, EventRemedy, in.err)
 	case unhealthy:
 		c.unhealthy(in.child, ending{err: in.err, is: in.is})
 	case reported:

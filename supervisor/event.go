@@ -22,9 +22,12 @@ type Event struct {
 	// the incident lasted.
 	Delay time.Duration
 
+	// Remedy is the name of the Remedy, of EventRemedy.
+	Remedy string
+
 	// Err is why: of Exited, StartFailed, Stopped (if it did not end cleanly),
 	// BackingOff, Parked, GaveUp, Impaired, Healed (what began it) and Warning; of Stopping, the cause that the
-	// child is told.
+	// child is told; of EventRemedy, why it did not help, nil if it did.
 	Err error
 
 	// BudgetLeft is how many restarts the Intensity of its supervisor still
@@ -35,7 +38,8 @@ type Event struct {
 	// to none. See Incident.
 	Incident uint64
 
-	// Stack is the stack of the goroutine, of Abandoned where it could be had.
+	// Stack is the stack of the goroutine, of Abandoned, and of Exited after a
+	// missed beat, where it could be had.
 	Stack string
 }
 
@@ -47,8 +51,9 @@ const (
 	EventStarted     EventKind = "started"      // Run was called
 	EventReady       EventKind = "ready"        // it can be used; of a supervisor, all its awaited children can
 	EventIgnored     EventKind = "ignored"      // it returned ErrIgnore: nothing to run
-	EventImpaired    EventKind = "impaired"     // it says that it works badly
-	EventRecovered   EventKind = "recovered"    // it says that it works well again
+	EventImpaired    EventKind = "impaired"     // it, or its probe, says that it works badly
+	EventRecovered   EventKind = "recovered"    // it, or its probe, says that it works well again
+	EventRemedy      EventKind = "remedy"       // a Remedy was tried: Err says whether it helped
 	EventExited      EventKind = "exited"       // it ended by itself
 	EventStartFailed EventKind = "start failed" // it ended by itself before it was ready
 	EventBackingOff  EventKind = "backing off"  // it is started again after Delay
@@ -76,8 +81,13 @@ func (e Event) String() string {
 	}
 	b.WriteByte(' ')
 	b.WriteString(string(e.Kind))
-	if e.Delay > 0 {
+	switch {
+	case e.Delay > 0:
 		fmt.Fprintf(&b, " %v", e.Delay)
+	case e.Kind == EventRemedy && e.Err == nil:
+		fmt.Fprintf(&b, " %s: helped", e.Remedy)
+	case e.Kind == EventRemedy:
+		fmt.Fprintf(&b, " %s did not help", e.Remedy)
 	}
 	if e.Err != nil {
 		b.WriteString(": ")

@@ -14,6 +14,7 @@ type unit struct {
 	inc   *incarnation           // the last one
 	below atomic.Pointer[runner] // of a supervisor: its last incarnation's
 	next  atomic.Int64           // when the next start is due, Unix nanoseconds; 0 if none is scheduled
+	care  atomic.Pointer[care]   // of a worker with a probe, once it was ready
 }
 
 // An incarnation is one run of a child, from start to end. It is the parent of
@@ -32,6 +33,7 @@ type incarnation struct {
 	incident atomic.Uint64 // of a supervisor: in which it is started, or stopped; set before either
 	fell     uint64        // of a supervisor: the incident over which it gave up
 
+	heart   *heart // nil if it owes no beats
 	readied atomic.Bool
 	fate    atomic.Int32
 }
@@ -49,6 +51,7 @@ func newIncarnation(tree *Supervisor, above *runner, ch *child) *incarnation {
 	// tree.base is never done, so this registers with no parent: no lock is
 	// shared with siblings, and no order of cancelling but ours exists.
 	inc.ctx, inc.stop = context.WithCancelCause(inc)
+	inc.heart = newHeart(inc)
 	return inc
 }
 
@@ -125,6 +128,7 @@ func (inc *incarnation) ready() {
 		inc.tree.rootReady()
 		return
 	}
+	inc.heartBegins()
 	inc.tell(&input{kind: becameUp})
 }
 
@@ -156,6 +160,7 @@ func (inc *incarnation) unhealthy(err error) {
 // end tells the supervisor above how the incarnation ended, or the tree if it
 // had been abandoned; then it reports false.
 func (inc *incarnation) end(err error) bool {
+	inc.heartStops()
 	end := judge(inc, err)
 	if inc.fate.CompareAndSwap(fateOpen, fateEnded) {
 		inc.tell(&input{kind: exited, err: end.err, is: end.is, from: inc.fell})

@@ -162,23 +162,27 @@ func (l *incidents) leave(id uint64, now time.Time, healed bool) (over Incident,
 	return over, ok
 }
 
-// note adds an event to its incident. before returns what was said of its child
-// earlier; it is asked for the first one.
-func (l *incidents) note(e Event, before func() []Event) {
+// note adds an event, of ch or of a supervisor itself, to its incident.
+func (l *incidents) note(e Event, ch *child) {
 	switch e.Kind {
 	case EventExited, EventStartFailed, EventStopping, EventBackingOff, EventParked, EventGaveUp, EventFenced, EventAbandoned:
-		l.with(e.Incident, func(c *incidentCell) { c.incident.note(e, before) })
+		l.with(e.Incident, func(c *incidentCell) {
+			if c.incident.Path == "" && ch != nil {
+				c.incident.Before = ch.unit.care.Load().before()
+			}
+			c.incident.note(e)
+		})
 	}
 }
 
-func (i *Incident) note(e Event, before func() []Event) {
+func (i *Incident) note(e Event) {
 	failed := e.Kind == EventExited || e.Kind == EventStartFailed
 	if failed {
 		i.Failures++
 	}
 	switch {
 	case i.Path == "":
-		i.Began, i.Path, i.Incarnation, i.Cause, i.Before = e.Time, e.Path, e.Incarnation, e.Err, before()
+		i.Began, i.Path, i.Incarnation, i.Cause = e.Time, e.Path, e.Incarnation, e.Err
 	case e.Kind == EventStopping:
 		i.down(e)
 	case failed && i.Failures == 1: // it was stopped over it first

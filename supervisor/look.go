@@ -267,6 +267,7 @@ func (ch *child) snapshot() Snapshot {
 	snap.State, snap.Status, snap.Since = ch.state, ch.status(), ch.since
 	snap.Incarnation, snap.Attempt = ch.incarnation, ch.attempt
 	snap.LastErr, snap.Impairment, snap.Abandoned = ch.lastErr, ch.impairment(), ch.ghosts
+	snap.Probe = ch.unit.care.Load().shown(ch.incarnation)
 	if ch.state == BackingOff || ch.state == Parked {
 		snap.NextStart = ch.due
 	}

@@ -11,11 +11,12 @@ import (
 // happens, and does what the core says. All steps are made by its loop, one at
 // a time; nothing in it waits for user code.
 type runner struct {
-	tree   *Supervisor
-	self   *incarnation
-	inbox  inbox
-	engine *engine
-	watch  watchdog
+	tree    *Supervisor
+	self    *incarnation
+	inbox   inbox
+	engine  *engine
+	watch   *watchdog
+	probers sync.WaitGroup // of probed incarnations
 
 	mu   sync.Mutex // guards core: the loop's steps, and those who read it
 	core *core
@@ -30,13 +31,12 @@ type runner struct {
 }
 
 func newRunner(self *incarnation) *runner {
-	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path())}
+	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path()), watch: newWatchdog(&self.tree.stuck)}
 	r.core = newCore(time.Now(), self.spec(), self.path(), surroundings{
 		haunts:      func(ch *child) int { return r.tree.ghosts.claim(ch, r) },
 		newIncident: r.tree.incidents.next,
 		incident:    self.incident.Load(),
 	})
-	r.watch.stuck = &r.tree.stuck
 	r.timer = time.NewTimer(time.Hour)
 	r.timer.Stop()
 	before := self.child.unit.below.Load()
@@ -58,6 +58,7 @@ func (r *runner) inherit(ch *child, before *runner) {
 	if old := before.core.byName[ch.spec.Name]; old != nil {
 		ch.incarnation, ch.lastErr = old.incarnation, old.lastErr
 		ch.unit.below.Store(old.unit.below.Load())
+		ch.unit.care.Store(old.unit.care.Load())
 	}
 }
 
@@ -231,7 +232,8 @@ func (r *runner) abandon(ch *child) {
 	r.tree.ghosts.ended(ch.path, inc.number)
 }
 
-// emit tells the observers, and notes when a start is due for who asks.
+// emit tells the observers, and notes when a start is due for who asks. What
+// became ready is probed from then on.
 func (r *runner) emit(now time.Time, a *action) {
 	path, number, isSupervisor := r.core.path, r.self.number, true
 	if ch := a.child; ch != nil {
@@ -252,10 +254,21 @@ func (r *runner) emit(now time.Time, a *action) {
 	if a.event == EventBackingOff || a.event == EventParked {
 		e.BudgetLeft = r.core.budget.left(now)
 	}
+	switch err := a.err.(type) {
+	case *remedyError:
+		e.Remedy, e.Err = err.name, err.error
+	case *BeatError:
+		if a.event == EventExited {
+			e.Stack = err.stack
+		}
+	}
 	if e.Incident != 0 {
-		r.tree.incidents.note(e, func() []Event { return nil })
+		r.tree.incidents.note(e, a.child)
 	}
 	r.tree.feed.emit(e, abandoned)
+	if a.event == EventReady && a.child.spec.Probe != nil {
+		r.attend(a.child)
+	}
 }
 
 // leave ends a part in an incident. If it was the last one, and heals, that is
@@ -303,5 +316,6 @@ func (r *runner) end() {
 		}
 	}
 	r.watch.stop()
+	r.probers.Wait()
 	r.engine.close()
 }

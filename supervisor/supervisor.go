@@ -56,6 +56,7 @@ type Supervisor struct {
 	feed      feed
 	incidents incidents
 	ghosts    ghosts
+	turns     turns
 	applying  chan struct{} // holds a token while an Apply is at work
 	changed   broadcast     // rings after every change of a node, while somebody listens
 
@@ -105,8 +106,8 @@ func (o Options) validate(spec Spec) error {
 // Run runs the tree until ctx is done, and returns nil, or until its root
 // gives up, and returns why: the chain of errors leads from the root to the
 // first failure. Its values reach the workers. Goroutines that were abandoned
-// and still run are named in the error, which wraps ErrAbandoned; everything
-// else has ended when Run returns. A tree runs once; then Run returns ErrRan.
+// and still run, checks and remedies that hang among them, are named in the
+// error, which wraps ErrAbandoned; everything else has ended when Run returns. A tree runs once; then Run returns ErrRan.
 func (s *Supervisor) Run(ctx context.Context) error {
 	if !s.phase.CompareAndSwap(phaseNew, phaseRunning) {
 		return ErrRan
@@ -131,6 +132,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	} else {
 		s.emit(EventExited, err)
 	}
+	s.turns.rest(lastChance)
 	s.feed.stop(time.Second)
 	return s.verdict(err)
 }
@@ -167,7 +169,7 @@ func (s *Supervisor) verdict(err error) error {
 	if err == ErrAutoShutdown {
 		err = nil
 	}
-	if paths := s.ghosts.paths(); len(paths) > 0 {
+	if paths := append(s.ghosts.paths(), s.turns.names()...); len(paths) > 0 {
 		err = errors.Join(err, fmt.Errorf("%w still run: %s", ErrAbandoned, strings.Join(paths, ", ")))
 	}
 	return err

@@ -57,6 +57,7 @@ func (v *validator) node(above string, s, parent *Spec) {
 	}
 	v.kind(path, s)
 	v.common(path, s)
+	v.health(path, s)
 	if parent != nil {
 		v.significance(path, s, parent)
 	}

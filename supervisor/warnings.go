@@ -32,6 +32,7 @@ func (w *warner) node(above string, s *Spec) {
 	for i := range s.Children {
 		child := &s.Children[i]
 		w.restarts(pathOf(path, child.Name), child, s)
+		w.probe(pathOf(path, child.Name), child.Probe)
 		w.node(path, child)
 	}
 }
