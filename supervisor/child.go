@@ -36,6 +36,7 @@ type child struct {
 	ran       bool // in this incarnation of its supervisor
 	goal      goal
 	wave      wave
+	doomed    bool    // it runs, and waits for its turn to stop
 	cause     error   // why it is told to stop
 	verdict   ending  // it is being stopped because it failed so
 	undecided error   // a Strict failed start whose retry is not decided yet

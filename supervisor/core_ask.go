@@ -196,11 +196,22 @@ func (c *core) deleteChild(ch *child, call *call) {
 // retried. The caller has the error.
 func (c *core) refused(ch *child) {
 	if ch.manual.op == opAdd || ch.temporary() {
+		c.refuseDependents(ch)
 		c.forget(ch)
 		return
 	}
 	c.aim(ch, down)
 	c.stopped(ch, ErrStopped)
+}
+
+// refuseDependents ends the Adds that wait for ch, which is not kept.
+func (c *core) refuseDependents(ch *child) {
+	for _, by := range dependents(ch) {
+		if !by.ran {
+			c.resolve(by, up, fmt.Errorf("depends on %q: %w", ch.spec.Name, ErrNotFound))
+			c.forget(by)
+		}
+	}
 }
 
 func (c *core) wait(ch *child, call *call) { ch.waiting = append(ch.waiting, call) }

@@ -66,6 +66,7 @@ type fuzzWorld struct {
 	closing  bool
 	finished bool
 	added    int
+	pauses   map[*child]pause
 	log      strings.Builder
 }
 
@@ -78,7 +79,7 @@ type fuzzRun struct {
 }
 
 func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
-	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0),
+	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0), pauses: map[*child]pause{},
 		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}, said: map[string]bool{}}
 	spec := w.spec()
 	if err := spec.Validate(); err != nil {
@@ -288,6 +289,10 @@ func (w *fuzzWorld) call() {
 			c.name = fmt.Sprint("d", w.added)
 		}
 		spec := w.childSpec(c.name, w.core.spec.AutoShutdown)
+		if w.core.spec.Strategy == DependentsForOne {
+			spec.DependsOn = w.some([]string{"c0", "c1", "c2", "c3", "d1", "d2"})
+			w.mayTire(&spec)
+		}
 		c.spec = &spec
 	}
 	if w.finished {
@@ -451,6 +456,11 @@ func (w *fuzzWorld) ghostsOf(ch *child) (n int) {
 // earlier ones are ready. Calls wait for nobody, nor does anybody for an
 // Optional child that was tried.
 func (w *fuzzWorld) checkTurn(ch *child) {
+	if w.core.spec.Strategy == DependentsForOne {
+		w.checkNeeds(ch)
+		w.checkGone(ch)
+		return
+	}
 	grouped := w.core.spec.Strategy != OneForOne
 	if w.core.spec.Concurrent || w.loner[ch] || w.starts[ch] > 1 && !grouped {
 		return
@@ -479,6 +489,10 @@ func (w *fuzzWorld) checkStop(a action) {
 	run.told = true
 	w.closing = w.closing || errors.Is(a.err, ErrShutdown)
 	if w.core.spec.Concurrent || !errors.Is(a.err, ErrShutdown) && !errors.Is(a.err, ErrSibling) {
+		return
+	}
+	if w.core.spec.Strategy == DependentsForOne {
+		w.checkNeeded(a.child)
 		return
 	}
 	for later := a.child.next; later != nil; later = later.next {
@@ -525,6 +539,7 @@ func (w *fuzzWorld) recount() {
 		w.fail("%d calls wait, and nothing will wake the core for them", len(c.deferred))
 	}
 	w.everyWorkerUpIfUp()
+	w.recountNeeds()
 }
 
 // everyWorkerUpIfUp is what Up means, told without counts.
