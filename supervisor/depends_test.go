@@ -353,24 +353,60 @@ func TestDependentWaitsForADependencyThatIsOnlyAboutToStop(t *testing.T) { // S1
 	})
 }
 
-// TestStartWaitsForNoDependent: one that starts with its group meanwhile does
-// not hold up what an operator starts.
+// TestStartWaitsForNoDependent: one that starts or stops with its group
+// meanwhile does not hold up what an operator starts.
 func TestStartWaitsForNoDependent(t *testing.T) { // S1, S12, S30
-	synctest.Test(t, func(t *testing.T) {
-		w := startDiamond(t, nil)
-		if err := w.Stop(t.Context(), "app/b"); err != nil {
-			t.Fatal(err)
-		}
-		w.d.Starts(suptest.Attempt{After: 20 * time.Second})
-		w.c.Fail(errCrash)
-		w.Sleep(time.Second)
-		w.RequireState("app/d", supervisor.Starting)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := w.Start(ctx, "app/b"); err != nil {
-			t.Errorf("Start returned %v", err)
-		}
-	})
+	for state, d := range map[supervisor.State]*suptest.Worker{
+		supervisor.Starting: suptest.NewWorker().Starts(suptest.Attempt{}, suptest.Attempt{After: 8 * time.Second}),
+		supervisor.Stopping: suptest.NewWorker().StopsAfter(8*time.Second, nil),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := startDiamond(t, func(_ *diamond, app *supervisor.Spec) { app.Children[3].Run = d.Run })
+			if err := w.Stop(t.Context(), "app/b"); err != nil {
+				t.Fatal(err)
+			}
+			w.c.Fail(errCrash)
+			w.Sleep(time.Second)
+			w.RequireState("app/d", state)
+			start := time.Now()
+			if err := w.Start(t.Context(), "app/b"); err != nil || time.Since(start) > 0 {
+				t.Errorf("while d is %v Start returned %v after %v", state, err, time.Since(start))
+			}
+		})
+	}
+}
+
+// TestWhoNeedsWhatDoesNotRunNeedsWhatItNeeds: web needs the migration, which is
+// over or was stopped, and so the database below it.
+func TestWhoNeedsWhatDoesNotRunNeedsWhatItNeeds(t *testing.T) { // S12, S23
+	for name, end := range map[string]func(*suptest.Tree, *suptest.Worker) error{
+		"over": func(_ *suptest.Tree, migration *suptest.Worker) error { migration.Return(); return nil },
+		"stopped": func(tree *suptest.Tree, _ *suptest.Worker) error {
+			return tree.Stop(context.Background(), "app/migration")
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			db, migration, web := suptest.NewWorker(), suptest.NewWorker(), suptest.NewWorker().StopsAfter(5*time.Second, nil)
+			app := supervisor.Spec{Name: "app", Strategy: supervisor.DependentsForOne, Children: []supervisor.Spec{
+				db.Spec("db"), needing(migration, "migration", "db"), needing(web, "web", "migration")}}
+			app.Children[1].Restart = supervisor.Transient
+			tree := suptest.Start(t, app, supervisor.Options{})
+			if err := end(tree, migration); err != nil {
+				t.Fatal(err)
+			}
+			db.Starts(suptest.Attempt{After: 10 * time.Second})
+			db.Fail(errCrash)
+			tree.Sleep(14 * time.Second)
+			tree.RequireState("app/web", supervisor.Pending)
+			tree.Sleep(2 * time.Second)
+			tree.RequireState("app/web", supervisor.Ready)
+			tree.Cancel()
+			tree.RequireState("app/web", supervisor.Stopping)
+			if got := mustFind(t, tree, "app/db").State; got != supervisor.Ready {
+				t.Errorf("%s: the database is %v while web stops", name, got)
+			}
+		})
+	}
 }
 
 func TestStopLeavesDependentsRunning(t *testing.T) { // S12, S30

@@ -68,7 +68,7 @@ func TestOutOfAttemptsFailsTheSupervisor(t *testing.T) { // S16
 				w.b.AlwaysStarts(start)
 			})
 			for i := 0; !w.Ended() && i < 10; i++ {
-				if start.Err == nil {
+				if w.b.Context() != nil {
 					w.b.Fail(outage)
 				}
 				w.Sleep(10 * time.Second)
@@ -162,6 +162,21 @@ func TestParkedChildAndItsGroup(t *testing.T) { // S16, S10, S11, S12
 			w.RequireState("app/b", supervisor.Ready)
 		})
 	}
+}
+
+// TestTrialHoldsNobodyUp, though the crash before it was the group's.
+func TestTrialHoldsNobodyUp(t *testing.T) { // S16, S1
+	synctest.Test(t, func(t *testing.T) {
+		w := startParked(t, supervisor.RestForOne, nil)
+		w.Sleep(time.Minute)
+		w.b.Fail(errCrash)
+		w.b.Starts(suptest.Attempt{After: 10 * time.Second})
+		w.Sleep(time.Minute)
+		w.RequireState("app/b", supervisor.Starting)
+		w.c.Fail(errCrash)
+		w.Sleep(time.Second)
+		w.RequireState("app/c", supervisor.Ready)
+	})
 }
 
 func TestOrdersToAParkedChild(t *testing.T) { // S16, S29, S30
