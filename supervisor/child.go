@@ -38,7 +38,7 @@ type child struct {
 	ran       bool // in this incarnation of its supervisor
 	goal      goal
 	wave      wave
-	doomed    bool    // it waits for its turn to stop
+	doomed    bool    // it runs, and waits for its turn to stop
 	cause     error   // why it is told to stop
 	verdict   ending  // it is being stopped because it failed so
 	incident  uint64  // its last

@@ -183,7 +183,7 @@ func (c *core) take(in input) {
 	case unhealthy:
 		c.unhealthy(in.child, ending{err: in.err, is: in.is})
 	case reported:
-		c.alter(in.child, func(ch *child) { ch.reported = Status(in.status) })
+		c.reported(in.child, Status(in.status))
 	case returned:
 		c.returned(in.child, in.number)
 	case asked:
@@ -318,6 +318,16 @@ func (c *core) becameUp(ch *child) {
 	c.dismiss(ch)
 	c.rouse(ch)
 	c.resolve(ch, up, nil)
+}
+
+// reported takes a supervisor's status. Who needs it did not wait for it to
+// start, but for it to be well.
+func (c *core) reported(ch *child, s Status) {
+	wasIll := ch.ailing()
+	c.alter(ch, func(ch *child) { ch.reported = s })
+	if wasIll && !ch.ailing() {
+		c.rouse(ch)
+	}
 }
 
 // impaired takes what a worker says of itself, or its probe of it. The same
@@ -465,8 +475,8 @@ func (c *core) doom(ch *child, cause error) {
 func (c *core) become(ch *child, s State) {
 	mustFollow(ch.path, ch.state, s)
 	c.alter(ch, func(ch *child) {
-		ch.state, ch.since, ch.impairments, ch.over = s, c.now, [sources]error{}, false
-		ch.doomed = false
+		ch.state, ch.since, ch.impairments = s, c.now, [sources]error{}
+		ch.over, ch.doomed = false, false
 		if s == Starting {
 			ch.reported = Down
 		}
@@ -484,10 +494,7 @@ func (c *core) alter(ch *child, change func(*child)) {
 	c.discount(ch)
 	change(ch)
 	c.count(ch)
-	if now := ch.stance(); now != before {
-		bear(ch, before, -1)
-		bear(ch, now, 1)
-	}
+	ch.shift(before)
 }
 
 func (c *core) count(ch *child) {

@@ -112,15 +112,6 @@ func (c *core) addChild(call *call) {
 	c.link(ch)
 	c.wait(ch, call)
 	ch.manual = call
-	c.bring(ch)
-}
-
-// bring starts a Pending child because somebody asked for it: now, or when what
-// it depends on is ready.
-func (c *core) bring(ch *child) {
-	if c.spec.Strategy == DependentsForOne {
-		c.join(ch, firstStart)
-	}
 	c.launch(ch)
 }
 
@@ -131,7 +122,7 @@ func (c *core) startChild(ch *child, call *call) {
 		ch.manual = call
 		c.aim(ch, up)
 		c.become(ch, Pending)
-		c.bring(ch)
+		c.launch(ch)
 	case ch.state == Stopping && ch.goal == down:
 		c.wait(ch, call)
 		ch.manual = call
@@ -183,7 +174,7 @@ func (c *core) restartChild(ch *child, call *call) {
 	case ch.state == Stopped:
 		c.aim(ch, up)
 		c.become(ch, Pending)
-		c.bring(ch)
+		c.launch(ch)
 	case ch.state == BackingOff, ch.state == Parked:
 		ch.leave()
 		c.retry(ch)
@@ -222,11 +213,22 @@ func (c *core) deleteChild(ch *child, call *call) {
 // retried. The caller has the error.
 func (c *core) refused(ch *child) {
 	if ch.manual.op == opAdd || ch.temporary() {
+		c.refuseDependents(ch)
 		c.forget(ch)
 		return
 	}
 	c.aim(ch, down)
 	c.stopped(ch, ErrStopped)
+}
+
+// refuseDependents ends the Adds that wait for ch, which is not kept.
+func (c *core) refuseDependents(ch *child) {
+	for _, by := range dependents(ch) {
+		if !by.ran {
+			c.resolve(by, up, fmt.Errorf("depends on %q: %w", ch.spec.Name, ErrNotFound))
+			c.forget(by)
+		}
+	}
 }
 
 func (c *core) wait(ch *child, call *call) { ch.waiting = append(ch.waiting, call) }

@@ -17,43 +17,67 @@ type stance struct {
 	leans bool // those that it needs can neither stop nor start before it has gone
 }
 
+// A child that does not run passes on what it bears: those that need it need
+// what it needs.
 func (ch *child) stance() stance {
 	live := ch.state.running() || ch.state == Stopping
 	return stance{
-		gates: ch.goal == up && (ch.doomed || !ch.atRest()) && (ch.wave != alone || !ch.spec.Optional),
-		leans: live && ch.wave == groupMove,
+		gates: ch.gatesItself() || ch.gated > 0 && (ch.goal != up || ch.state == Stopped),
+		leans: ch.doomed || ch.state == Stopping && ch.wave == groupMove || ch.leanedOn > 0 && !live,
 	}
+}
+
+// gatesItself reports whether the child is still to be ready, or to stop first.
+func (ch *child) gatesItself() bool {
+	return ch.doomed || ch.goal == up && !ch.atRest() && (ch.wave != alone || !ch.spec.Optional)
 }
 
 // mayStop and mayStart report whether no neighbour keeps the child from it;
-// those of a child without any never do.
+// those of a child without any never do. One that starts alone does not wait
+// for a group to stop.
 func (ch *child) mayStop() bool  { return ch.leanedOn == 0 }
-func (ch *child) mayStart() bool { return ch.leanedOn == 0 && ch.gated == 0 }
+func (ch *child) mayStart() bool { return ch.gated == 0 && (ch.leanedOn == 0 || ch.wave == alone) }
 
-// bear adds by, 1 or -1, to what the neighbours of ch bear from its stance s.
-func bear(ch *child, s stance, by int) {
-	if s.gates {
-		for on := range ch.neededBy {
-			on.gated += by
-			on.reorder()
+// shift makes the neighbours of ch bear its stance instead of the one before.
+func (ch *child) shift(before stance) {
+	now := ch.stance()
+	if now.gates != before.gates {
+		for by := range ch.neededBy {
+			by.bear(sign(now.gates), 0)
 		}
 	}
-	if s.leans {
+	if now.leans != before.leans {
 		for _, on := range ch.needs {
-			on.leanedOn += by
-			on.reorder()
+			on.bear(0, sign(now.leans))
 		}
 	}
 }
 
+// bear adds to what the child bears from its neighbours.
+func (ch *child) bear(gated, leanedOn int) {
+	before := ch.stance()
+	ch.gated += gated
+	ch.leanedOn += leanedOn
+	ch.reorder()
+	ch.shift(before)
+}
+
+func sign(more bool) int {
+	if more {
+		return 1
+	}
+	return -1
+}
+
 // link makes ch depend on the siblings that its Spec names, where that means
-// something.
+// something. A dynamic one depends only on those before it: who took a name
+// that it needs after it was added may depend on it.
 func (c *core) link(ch *child) {
 	if c.spec.Strategy != DependentsForOne {
 		return
 	}
 	for _, name := range ch.latest().DependsOn {
-		if on := c.byName[name]; on != nil {
+		if on := c.byName[name]; on != nil && (!ch.dynamic || on.rank < ch.rank) {
 			ch.needs = append(ch.needs, on)
 			on.neededBy[ch] = true
 			tie(ch, on, 1)
@@ -83,12 +107,10 @@ func (c *core) isolate(ch *child) {
 // tie adds by to what ch and what it needs bear from each other.
 func tie(ch, on *child, by int) {
 	if on.stance().gates {
-		ch.gated += by
-		ch.reorder()
+		ch.bear(by, 0)
 	}
 	if ch.stance().leans {
-		on.leanedOn += by
-		on.reorder()
+		on.bear(0, by)
 	}
 }
 
@@ -116,12 +138,15 @@ func inOrder(children []*child) []*child {
 // used again are spread.
 const wakeWithin = time.Second
 
+// waiting says that a child in that state waits for its next start.
+var waiting = map[State]EventKind{BackingOff: EventBackingOff, Parked: EventParked}
+
 // rouse shortens the backoff of what needs ch, and waits for nothing else: with
 // ch as it is now the next attempt may well succeed.
 func (c *core) rouse(ch *child) {
 	var sleepers []*child
 	for by := range ch.neededBy {
-		if (by.state == BackingOff || by.state == Parked) && !slices.ContainsFunc(by.needs, (*child).ailing) {
+		if waiting[by.state] != "" && !slices.ContainsFunc(by.needs, (*child).ailing) {
 			sleepers = append(sleepers, by)
 		}
 	}
@@ -129,7 +154,7 @@ func (c *core) rouse(ch *child) {
 		d := time.Duration(c.random() * float64(wakeWithin))
 		if c.now.Add(d).Before(by.due) {
 			c.await(by, d)
-			c.emitDelay(by, EventBackingOff, d, fmt.Errorf("%s can be used again", ch.path))
+			c.emitDelay(by, waiting[by.state], d, fmt.Errorf("%s can be used again", ch.path))
 		}
 	}
 }

@@ -60,7 +60,7 @@ type fuzzWorld struct {
 	everUp   map[*child]bool
 	excused  map[*child]bool // temporary, and may start again: it was asked for, or decided while it was not
 	shaken   bool            // an Apply changed the order of what was under way
-	loner    map[*child]bool // started by a call, and not ready since: it waits for nobody, nor anybody for it
+	loner    map[*child]bool // started by a call, or parked, and not ready since: it waits for nobody, nor anybody for it
 	calls    []*call
 	answered map[*call]int
 	said     map[string]bool // events so far
@@ -71,6 +71,8 @@ type fuzzWorld struct {
 	involved map[uint64]int // by incident
 	last     uint64         // incident
 	limit    int            // the most restarts that were ever allowed
+	pauses   map[*child]pause
+	rest     []action // of the step, after the one that is checked
 	log      strings.Builder
 }
 
@@ -83,7 +85,7 @@ type fuzzRun struct {
 }
 
 func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
-	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0),
+	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0), pauses: map[*child]pause{},
 		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, excused: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}, involved: map[uint64]int{}, said: map[string]bool{}}
 	spec := w.spec()
 	if err := spec.Validate(); err != nil {
@@ -358,6 +360,9 @@ func (w *fuzzWorld) mustBe(spec Spec) {
 		return
 	}
 	i := 0
+	spec.Children = slices.DeleteFunc(spec.Children, func(s Spec) bool {
+		return s.Restart == Temporary && w.core.byName[s.Name] == nil // what was retried at once has taken it down
+	})
 	for ch := w.core.first; ch != nil; ch = ch.next {
 		switch {
 		case ch.dynamic, ch.goal == gone && spec.child(ch.spec.Name) == nil:
@@ -402,8 +407,9 @@ func (w *fuzzWorld) call() {
 			c.name = fmt.Sprint("d", w.added)
 		}
 		spec := w.childSpec(c.name, w.core.spec.AutoShutdown)
-		if w.core.spec.Strategy == DependentsForOne && w.bytes.chance(2) {
-			spec.DependsOn = []string{fmt.Sprint("c", w.bytes.below(6))}
+		if w.core.spec.Strategy == DependentsForOne {
+			spec.DependsOn = w.some([]string{"c0", "c1", "c2", "c3", "d1", "d2"})
+			w.mayTire(&spec)
 		}
 		c.spec = &spec
 	}
@@ -485,7 +491,9 @@ func (w *fuzzWorld) step(in input) {
 		name = fmt.Sprintf("op%d %s", in.call.op, in.call.name)
 	}
 	fmt.Fprintf(&w.log, "%v in%d %s %v\n", w.now.Sub(time.Unix(1e9, 0)), in.kind, name, in.err)
-	for _, a := range w.core.step(w.now, in) {
+	actions := w.core.step(w.now, in)
+	for i, a := range actions {
+		w.rest = actions[i+1:]
 		w.check(a)
 	}
 	w.recount()
@@ -503,6 +511,9 @@ func (w *fuzzWorld) check(a action) {
 	}
 	switch a.do {
 	case emit:
+		if a.event == EventParked {
+			w.loner[a.child] = true
+		}
 		w.said[fmt.Sprint(a.event, a.child != nil, name, a.number)] = true
 	case respec:
 		w.excused[a.child] = a.child.state != Ready || a.child.queue != nil
@@ -581,6 +592,7 @@ func (w *fuzzWorld) ghostsOf(ch *child) (n int) {
 func (w *fuzzWorld) checkTurn(ch *child) {
 	if w.core.spec.Strategy == DependentsForOne {
 		w.checkNeeds(ch)
+		w.checkGone(ch)
 		return
 	}
 	grouped := w.core.spec.Strategy != OneForOne
@@ -589,25 +601,10 @@ func (w *fuzzWorld) checkTurn(ch *child) {
 		return
 	}
 	for e := w.core.first; e != ch; e = e.next {
-		inTurn := e.state == Ready || e.state == Stopped || e.state == Failed || e.goal != up || w.loner[e] || byCall(e) || e.spec.Optional && w.starts[e] > 0
+		inTurn := e.state == Ready || e.state == Stopped || e.state == Failed || e.goal != up || w.loner[e] || byCall(e) || e.spec.Optional && (w.starts[e] > 0 || e.state == Fenced)
 		firstDone := w.starts[ch] == 1 && !grouped && w.starts[e] > 0 && w.everUp[e]
 		if !inTurn && !firstDone {
 			w.fail("%s starts while %s is %v", ch.path, e.path, e.state)
-		}
-	}
-}
-
-// checkNeeds: nobody starts before what it needs is ready, or at rest, or could
-// do without and was tried; nor while something that needs it still has to go.
-func (w *fuzzWorld) checkNeeds(ch *child) {
-	for e := w.core.first; e != nil; e = e.next {
-		needed := slices.Contains(ch.needs, e)
-		if needed && e.goal == up && !e.atRest() && !(e.spec.Optional && (w.starts[e] > 0 || e.state == Fenced)) {
-			w.fail("%s starts while %s, which it needs, is %v", ch.path, e.path, e.state)
-		}
-		needs := slices.Contains(e.needs, ch)
-		if run := w.live[e]; needs && run != nil && e.wave == groupMove && !w.core.closing {
-			w.fail("%s starts before %s, which needs it, has gone", ch.path, e.path)
 		}
 	}
 }
@@ -630,16 +627,11 @@ func (w *fuzzWorld) checkStop(a action) {
 	if w.core.spec.Concurrent || !errors.Is(a.err, ErrShutdown) && (w.shaken || !errors.Is(a.err, ErrSibling)) {
 		return
 	}
-	for later := w.core.first; later != nil; later = later.next {
-		if w.core.spec.Strategy == DependentsForOne {
-			if slices.Contains(later.needs, a.child) && w.live[later] != nil {
-				w.fail("%s is told to stop before %s, which needs it, has", a.child.path, later.path)
-			}
-			continue
-		}
-		if later.rank <= a.child.rank {
-			continue
-		}
+	if w.core.spec.Strategy == DependentsForOne {
+		w.checkNeeded(a.child)
+		return
+	}
+	for later := a.child.next; later != nil; later = later.next {
 		// What a call started meanwhile waited for nobody.
 		if run := w.live[later]; run != nil && (!run.loner || !errors.Is(a.err, ErrSibling)) {
 			w.fail("%s is told to stop before %s has", a.child.path, later.path)
@@ -673,7 +665,6 @@ func (w *fuzzWorld) recount() {
 			w.fail("%s is ready and still waits for a time", ch.path)
 		}
 	}
-	w.recountNeighbours()
 	if c.counts != want || c.ill.count[Down]+c.ill.count[Degraded] != len(ills) {
 		w.fail("counts are %+v and %v, want %+v and %d", c.counts, c.ill.count, want, len(ills))
 	}
@@ -688,26 +679,7 @@ func (w *fuzzWorld) recount() {
 		w.fail("%d calls wait, and nothing will wake the core for them", len(c.deferred))
 	}
 	w.everyWorkerUpIfUp()
-}
-
-// recountNeighbours does so with what each child bears from those around it.
-func (w *fuzzWorld) recountNeighbours() {
-	for ch := w.core.first; ch != nil; ch = ch.next {
-		gated, leanedOn := 0, 0
-		for _, on := range ch.needs {
-			if on.stance().gates {
-				gated++
-			}
-		}
-		for by := range ch.neededBy {
-			if by.stance().leans {
-				leanedOn++
-			}
-		}
-		if ch.gated != gated || ch.leanedOn != leanedOn {
-			w.fail("%s bears %d and %d, want %d and %d", ch.path, ch.gated, ch.leanedOn, gated, leanedOn)
-		}
-	}
+	w.recountNeeds()
 }
 
 // everyWorkerUpIfUp is what Up means, told without counts.
@@ -761,6 +733,12 @@ func listed(ch *child) (n int) {
 
 func (w *fuzzWorld) fail(format string, args ...any) {
 	w.t.Helper()
+	for ch := w.core.first; ch != nil; ch = ch.next {
+		fmt.Fprintf(&w.log, "%s %v, goal %d, wave %d, doomed %v, bears %d and %d\n", ch.path, ch.state, ch.goal, ch.wave, ch.doomed, ch.gated, ch.leanedOn)
+		for _, on := range ch.needs {
+			fmt.Fprintf(&w.log, "  needs %s\n", on.path)
+		}
+	}
 	w.t.Fatalf(format+"\n%s", append(args, w.log.String())...)
 }
 

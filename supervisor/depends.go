@@ -9,23 +9,33 @@ import (
 
 // This file looks at the DependsOn of a Spec's children.
 
+// needs checks the DependsOn of s by itself.
+func (v *validator) needs(path string, s, parent *Spec) {
+	if len(s.DependsOn) > 0 && (parent == nil || parent.Strategy != DependentsForOne) {
+		v.fault(path, "DependsOn, but its supervisor's Strategy is not DependentsForOne; set that, or drop this")
+	}
+	for i, name := range s.DependsOn {
+		if slices.Contains(s.DependsOn[:i], name) {
+			v.fault(path, "DependsOn names %q twice; once is enough", name)
+		}
+	}
+}
+
 // dependencies must be there, and stay, and not lead back to themselves.
 func (v *validator) dependencies(path string, s *Spec) {
 	byName := s.byName()
 	for i := range s.Children {
 		child := &s.Children[i]
-		for j, name := range child.DependsOn {
+		for _, name := range child.DependsOn {
 			switch on := byName[name]; {
 			case on == nil:
 				v.fault(pathOf(path, child.Name), "DependsOn %q, which is not there; name a sibling", name)
 			case on.Restart == Temporary:
 				v.fault(pathOf(path, child.Name), "DependsOn %q, which is Temporary and may be forgotten; make that Transient or Permanent", name)
-			case slices.Contains(child.DependsOn[:j], name):
-				v.fault(pathOf(path, child.Name), "DependsOn names %q twice; once is enough", name)
 			}
 		}
 	}
-	if circle := s.circle(byName); circle != nil {
+	for _, circle := range s.circles(byName) {
 		v.fault(pathOf(path, circle[0]), "DependsOn is circular: %s; break the circle", strings.Join(circle, " → "))
 	}
 }
@@ -38,16 +48,17 @@ func (s *Spec) byName() map[string]*Spec {
 	return byName
 }
 
-// circle returns names of children each of which depends on the next, the first
-// again at the end; nil if there is no such circle.
-func (s *Spec) circle(byName map[string]*Spec) []string {
-	search := circleSearch{byName: byName, done: make(map[string]bool, len(byName))}
+// circles returns names of children each of which depends on the next, the
+// first again at the end: of circles that hang together, one.
+func (s *Spec) circles(byName map[string]*Spec) (circles [][]string) {
+	done := make(map[string]bool, len(byName))
 	for i := range s.Children {
+		search := circleSearch{byName: byName, done: done}
 		if circle := search.from(&s.Children[i]); circle != nil {
-			return circle
+			circles = append(circles, circle)
 		}
 	}
-	return nil
+	return circles
 }
 
 type circleSearch struct {

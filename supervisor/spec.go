@@ -237,7 +237,7 @@ func (s *Spec) stopTimeout() time.Duration {
 // clone copies the tree, so that the caller may go on changing its own.
 func (s Spec) clone() Spec {
 	s.Probe = s.Probe.clone()
-	s.Children = slices.Clone(s.Children)
+	s.Children, s.DependsOn = slices.Clone(s.Children), slices.Clone(s.DependsOn)
 	for i := range s.Children {
 		s.Children[i] = s.Children[i].clone()
 	}

@@ -61,9 +61,7 @@ func (v *validator) node(above string, s, parent *Spec) {
 	if parent != nil {
 		v.significance(path, s, parent)
 	}
-	if len(s.DependsOn) > 0 && (parent == nil || parent.Strategy != DependentsForOne) {
-		v.fault(path, "DependsOn, but its supervisor's Strategy is not DependentsForOne; set that, or drop this")
-	}
+	v.needs(path, s, parent)
 	v.children(path, s)
 }
 

@@ -31,23 +31,50 @@ func (w *warner) node(above string, s *Spec) {
 	path := pathOf(above, s.Name)
 	for i := range s.Children {
 		child := &s.Children[i]
-		w.restarts(pathOf(path, child.Name), child, s)
+		w.policy(pathOf(path, child.Name), child, s)
 		w.probe(pathOf(path, child.Name), child.Probe)
 		w.node(path, child)
 	}
 }
 
-// restarts compares a child's backoff with its supervisor's intensity.
-func (w *warner) restarts(path string, s, parent *Spec) {
-	limit := parent.Intensity.withDefaults()
+// policy looks at how a child is restarted, and given up.
+func (w *warner) policy(path string, s, parent *Spec) {
 	switch {
-	case limit.unlimited() || parent.Strict || s.Restart == Temporary:
-	case limit.Restarts == 0:
-	case s.Backoff.none:
-	default:
-		if n := s.Backoff.restartsWithin(limit.Within, limit.Restarts+1); n <= limit.Restarts {
-			w.warn(path, "its backoff lets it restart at most %d times in %v: its supervisor's limit of %d is never reached by it alone", n, limit.Within, limit.Restarts)
-		}
+	case parent.Strict:
+		w.strict(path, s.Backoff)
+	case s.Restart != Temporary:
+		w.park(path, s)
+		w.restarts(path, s.Backoff, parent.Intensity.withDefaults())
+	}
+}
+
+func (w *warner) strict(path string, b Backoff) {
+	if b.Min > 0 || b.Max > 0 || b.Settle > 0 || b.Attempts > 0 || b.Park > 0 {
+		w.warn(path, "its Backoff (Min %v, Max %v, Settle %v, Attempts %d, Park %v) means nothing: its supervisor is Strict, and restarts at once; drop one of the two", b.Min, b.Max, b.Settle, b.Attempts, b.Park)
+	}
+}
+
+func (w *warner) park(path string, s *Spec) {
+	switch b := s.Backoff; {
+	case b.Park == 0:
+	case b.Attempts == 0:
+		w.warn(path, "Park is %v, but Attempts is 0, no bound: it is never parked; set Attempts, or drop Park", b.Park)
+	case !s.Optional:
+		w.warn(path, "Park is %v, but it is not Optional: with failure %d in a row its supervisor fails; make it Optional, or drop Park", b.Park, b.Attempts+1)
+	}
+}
+
+// restarts compares a child's backoff with its supervisor's intensity.
+func (w *warner) restarts(path string, b Backoff, limit Intensity) {
+	if limit.unlimited() || limit.Restarts == 0 {
+		return
+	}
+	n := b.restartsWithin(limit.Within, limit.Restarts+1)
+	switch reached := n > limit.Restarts; {
+	case reached && b.Attempts >= limit.Restarts:
+		w.warn(path, "crash %d within %v is over its supervisor's limit of %d: its Attempts of %d are used up only by failures that do not count, as failed starts; lower them below %[4]d, or raise the Intensity", n, limit.Within, limit.Restarts, b.Attempts)
+	case !reached && b.Attempts == 0:
+		w.warn(path, "its backoff lets it restart at most %d times in %v: its supervisor's limit of %d is never reached by it alone", n, limit.Within, limit.Restarts)
 	}
 }
 
