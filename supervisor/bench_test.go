@@ -155,3 +155,16 @@ func BenchmarkStartStop(b *testing.B) {
 		})
 	})
 }
+
+// BenchmarkBeat is what a worker pays for saying that it makes progress.
+func BenchmarkBeat(b *testing.B) {
+	worker := make(chan context.Context, 1)
+	_, stop := run(b, supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "w", BeatTimeout: time.Hour,
+		Run: supervisor.Func(func(ctx context.Context) error { worker <- ctx; return idle(ctx) })}}}, supervisor.Options{})
+	ctx := <-worker
+	b.ReportAllocs()
+	for b.Loop() {
+		supervisor.Beat(ctx)
+	}
+	_ = stop()
+}

@@ -5,9 +5,11 @@ import "time"
 // A child is what the core knows of one node. Only the core changes it, and
 // only through alter, become and the queues, so that the counts stay true.
 type child struct {
-	spec *Spec
-	path string
-	unit unit // the runner's side; the core never looks at it
+	spec      *Spec
+	successor *Spec // takes spec's place at the next start; nil for none
+	dynamic   bool  // added by a call; not the supervisor's Spec's
+	path      string
+	unit      unit // the runner's side; the core never looks at it
 
 	prev, next *child // siblings in start order
 	rank       uint64 // ascending in start order
@@ -36,9 +38,11 @@ type child struct {
 	ran       bool // in this incarnation of its supervisor
 	goal      goal
 	wave      wave
-	doomed    bool    // it runs, and waits for its turn to stop
+	doomed    bool    // it waits for its turn to stop
 	cause     error   // why it is told to stop
 	verdict   ending  // it is being stopped because it failed so
+	incident  uint64  // its last
+	involved  bool    // in that, now
 	undecided error   // a Strict failed start whose retry is not decided yet
 	over      bool    // Stopped because it ended by itself without failing
 	manual    *call   // the Add or Start that started it, until it is ready
@@ -126,7 +130,7 @@ type siblings struct {
 // add makes ch the last.
 func (s *siblings) add(ch *child) {
 	s.ranks++
-	ch.rank, ch.prev = s.ranks, s.last
+	ch.rank, ch.prev, ch.next = s.ranks, s.last, nil
 	if s.last == nil {
 		s.first = ch
 	} else {
@@ -134,6 +138,14 @@ func (s *siblings) add(ch *child) {
 	}
 	s.last = ch
 	s.byName[ch.spec.Name] = ch
+}
+
+// line puts the children, all of them, into a new order.
+func (s *siblings) line(order []*child) {
+	s.first, s.last = nil, nil
+	for _, ch := range order {
+		s.add(ch)
+	}
 }
 
 // remove takes ch out, and lets go of its neighbours.

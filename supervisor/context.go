@@ -34,16 +34,6 @@ func Impaired(ctx context.Context, reason error) {
 	inc.impaired(byItself, reason)
 }
 
-// Beat says that the worker that ctx was given to makes progress; the next Beat,
-// or Idle, is due within Spec.BeatTimeout. Without that it does nothing. It
-// costs one atomic store, and panics if ctx is no worker's.
-func Beat(ctx context.Context) {}
-
-// Idle says that the worker that ctx was given to waits for work: no Beat is
-// due until the next one. It costs one atomic store, and panics if ctx is no
-// worker's.
-func Idle(ctx context.Context) {}
-
 type incarnationKey struct{}
 
 func incarnationFrom(ctx context.Context) *incarnation {

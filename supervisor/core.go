@@ -22,6 +22,8 @@ type core struct {
 	random func() float64   // in [0, 1)
 	haunts func(*child) int // how many abandoned incarnations a new child finds at its path
 
+	newIncident func() uint64 // never the same, over the whole tree
+
 	siblings
 	stops  *queue // running children that must stop, each once the one after it is gone
 	starts *queue // Pending children that start in order
@@ -37,6 +39,8 @@ type core struct {
 	ended    bool      // done was returned
 	cause    error     // why, for the children's contexts
 	failure  error     // what the supervisor ends with
+	incident uint64    // what it is in as a whole: while it starts or stops because of one
+	held     bool      // it gave up, and incident waits for the supervisor above
 	deadline time.Time // by when all must have stopped; zero: as long as they need; set before toldStop
 
 	deferred []*call // Strict: calls that wait for the end of a start
@@ -50,8 +54,9 @@ type core struct {
 type input struct {
 	child  *child
 	number uint64 // of the incarnation
-	err    error  // exited, unhealthy: how; impaired, mustFail: why; toldStop: the cause
+	err    error  // exited, unhealthy: how; impaired, mustFail: why; remedied: what came of it; toldStop: the cause
 	call   *call  // asked
+	from   uint64 // exited: the incident over which a supervisor gave up
 	kind   inputKind
 	is     marks  // exited, unhealthy: what err says besides
 	status int8   // reported: the Status
@@ -66,6 +71,7 @@ const (
 	becameUp                   // a child called ready
 	exited                     // a child ended
 	impaired                   // a worker, or its probe, says how it is
+	remedied                   // a worker's probe has tried a remedy
 	unhealthy                  // a worker's probe, or its missing beat, says that it must be restarted
 	reported                   // a supervisor below says how it is
 	returned                   // an abandoned incarnation ended after all
@@ -85,6 +91,7 @@ type action struct {
 	event  EventKind
 	delay  time.Duration
 	call   *call
+	within uint64 // the incident that it belongs to; 0: to none
 }
 
 type verb uint8
@@ -98,11 +105,21 @@ const (
 	release              // it needs no goroutine any more
 	announce             // the supervisor is ready
 	reply                // answer call with err
+	join                 // one more is involved in the incident
+	leave                // one less
+	respec               // the child has a new Spec
 	finish               // the supervisor has ended, with err
 )
 
-func newCore(now time.Time, spec *Spec, path string, haunts func(*child) int) *core {
-	c := &core{spec: spec, path: path, random: rand.Float64, haunts: haunts, now: now}
+// surroundings are what a core needs of the tree around it.
+type surroundings struct {
+	haunts      func(*child) int
+	newIncident func() uint64
+	incident    uint64 // in which it is started; 0: in none
+}
+
+func newCore(now time.Time, spec *Spec, path string, in surroundings) *core {
+	c := &core{spec: spec, path: path, random: rand.Float64, haunts: in.haunts, newIncident: in.newIncident, incident: in.incident, now: now}
 	c.budget.limit = spec.Intensity.withDefaults()
 	c.byName = make(map[string]*child, len(spec.Children))
 	c.stops, c.starts, c.again = newQueue(lastFirst), newQueue(firstFirst), newQueue(firstFirst)
@@ -118,7 +135,7 @@ func newCore(now time.Time, spec *Spec, path string, haunts func(*child) int) *c
 
 // adopt appends a child that is not started.
 func (c *core) adopt(spec *Spec) *child {
-	ch := &child{spec: spec, path: join(c.path, spec.Name), since: c.now}
+	ch := &child{spec: spec, path: pathOf(c.path, spec.Name), since: c.now, incident: c.incident}
 	if c.spec.Strategy == DependentsForOne {
 		ch.neededBy = map[*child]bool{}
 	}
@@ -155,11 +172,16 @@ func (c *core) take(in input) {
 	case becameUp:
 		c.becameUp(in.child)
 	case exited:
-		c.exited(in.child, ending{in.err, in.is})
+		c.exited(in.child, ending{in.err, in.is, in.from})
+		if in.from != 0 {
+			c.act(action{do: leave, child: in.child, within: in.from})
+		}
 	case impaired:
 		c.impaired(in.child, in.by, in.err)
+	case remedied:
+		c.emit(in.child, EventRemedy, in.err)
 	case unhealthy:
-		c.unhealthy(in.child, ending{in.err, in.is})
+		c.unhealthy(in.child, ending{err: in.err, is: in.is})
 	case reported:
 		c.reported(in.child, Status(in.status))
 	case returned:
@@ -181,7 +203,7 @@ func (c *core) proceed() {
 	for c.move() {
 	}
 	if c.awaited == 0 && !c.ready && !c.closing {
-		c.ready = true
+		c.ready, c.incident = true, 0
 		c.act(action{do: announce})
 	}
 	if c.closing && c.live == 0 && !c.ended {
@@ -229,8 +251,10 @@ func (c *core) mayStart(ch *child) bool {
 
 // quiet reports whether nothing moves, nor is about to: what waits to start
 // waits for something else.
+//
+// Only Strict supervisors wait for it; one that is not Strict any more does not.
 func (c *core) quiet() bool {
-	return c.moving == 0 && c.stops.empty() && (c.starts.empty() || c.gating > 0)
+	return !c.spec.Strict || c.moving == 0 && c.stops.empty() && (c.starts.empty() || c.gating > 0)
 }
 
 // begin starts the children, in order or all at once. The order to stop can
@@ -240,10 +264,15 @@ func (c *core) begin() {
 		return
 	}
 	for ch := c.first; ch != nil; ch = ch.next {
-		if !c.spec.Concurrent {
-			c.join(ch, firstStart)
-		}
+		c.queueUp(ch)
 		c.launch(ch)
+	}
+}
+
+// queueUp makes a new child start in its turn, if there are turns.
+func (c *core) queueUp(ch *child) {
+	if !c.spec.Concurrent {
+		c.join(ch, firstStart)
 	}
 }
 
@@ -258,6 +287,9 @@ func (c *core) launch(ch *child) {
 }
 
 func (c *core) start(ch *child) {
+	if ch.successor != nil {
+		c.alter(ch, func(ch *child) { ch.spec, ch.successor = ch.successor, nil })
+	}
 	if ch.fenced() {
 		c.emit(ch, EventFenced, nil)
 		c.optionalLeaves(ch)
@@ -275,7 +307,7 @@ func (c *core) start(ch *child) {
 }
 
 func (c *core) becameUp(ch *child) {
-	if ch.state != Starting || ch.queue == c.stops {
+	if ch.state != Starting || ch.doomed {
 		return
 	}
 	ch.leave()
@@ -283,6 +315,7 @@ func (c *core) becameUp(ch *child) {
 	c.join(ch, alone)
 	c.become(ch, Ready)
 	c.emit(ch, EventReady, nil)
+	c.dismiss(ch)
 	c.rouse(ch)
 	c.resolve(ch, up, nil)
 }
@@ -315,15 +348,21 @@ func (c *core) impaired(ch *child, by source, reason error) {
 	}
 }
 
-// unhealthy stops a worker that did not notice itself that it has failed.
+// unhealthy stops a worker that did not notice itself that it has failed. What
+// would go down with it is not started meanwhile.
 func (c *core) unhealthy(ch *child, end ending) {
-	if ch.state == Ready && ch.queue != c.stops {
-		c.condemn(ch, end, ErrUnhealthy)
+	if ch.state != Ready || ch.doomed {
+		return
 	}
+	if c.spec.Strategy != OneForOne {
+		c.join(ch, groupMove)
+	}
+	c.condemn(ch, end, ErrUnhealthy)
 }
 
 // condemn stops a child that counts as failed, whatever it returns.
 func (c *core) condemn(ch *child, verdict ending, cause error) {
+	c.troubled(ch, verdict)
 	ch.verdict, ch.cause = verdict, cause
 	c.tell(ch)
 }
@@ -379,6 +418,7 @@ func (c *core) giveUp(failure error) {
 	if c.closing {
 		return
 	}
+	c.hold()
 	c.act(action{do: emit, event: EventGaveUp, err: failure})
 	c.close(ErrShutdown, failure)
 }
@@ -435,8 +475,8 @@ func (c *core) doom(ch *child, cause error) {
 func (c *core) become(ch *child, s State) {
 	mustFollow(ch.path, ch.state, s)
 	c.alter(ch, func(ch *child) {
-		ch.state, ch.since, ch.impairments = s, c.now, [sources]error{}
-		ch.over, ch.doomed = false, false
+		ch.state, ch.since, ch.impairments, ch.over = s, c.now, [sources]error{}, false
+		ch.doomed = false
 		if s == Starting {
 			ch.reported = Down
 		}
@@ -480,6 +520,9 @@ func (c *core) await(ch *child, d time.Duration) {
 func (c *core) act(a action) {
 	if a.child != nil && a.number == 0 {
 		a.number = a.child.incarnation
+	}
+	if a.within == 0 {
+		a.within = c.incidentNow(a.child)
 	}
 	c.out = append(c.out, a)
 }

@@ -6,10 +6,22 @@ import "fmt"
 type call struct {
 	op     operation
 	name   string // of the child
-	spec   *Spec  // opAdd
+	spec   *Spec  // opAdd, opApply
 	answer chan error
 
 	children []Snapshot // opChildren: the answer
+	changes  []*call    // opApply: what follows from it
+}
+
+// change adds something about ch that follows from applying a Spec.
+func (call *call) change(op operation, ch *child) *call {
+	change := newCall(op, ch.spec.Name)
+	call.changes = append(call.changes, change)
+	return change
+}
+
+func newCall(op operation, name string) *call {
+	return &call{op: op, name: name, answer: make(chan error, 1)}
 }
 
 type operation uint8
@@ -22,6 +34,7 @@ const (
 	opRemove
 	opDelete
 	opChildren
+	opApply
 )
 
 // wants is the goal that answers the call when the child reaches it.
@@ -32,12 +45,13 @@ func (call *call) wants() goal {
 	return up
 }
 
-// ask serves a call now; a Strict supervisor first ends what it is doing.
+// ask serves a call now, after those before it; a Strict supervisor first ends
+// what it is doing.
 func (c *core) ask(call *call) {
 	switch {
 	case c.closing:
 		c.answer(call, ErrNotRunning)
-	case c.spec.Strict && !c.quiet():
+	case len(c.deferred) > 0, !c.quiet():
 		c.deferred = append(c.deferred, call)
 	default:
 		c.serve(call)
@@ -56,6 +70,8 @@ func (c *core) serve(call *call) {
 	case call.op == opChildren:
 		call.children = c.list()
 		c.answer(call, nil)
+	case call.op == opApply:
+		c.apply(call)
 	case call.op == opAdd && ch == nil && c.missing(call.spec) != "":
 		c.answer(call, fmt.Errorf("depends on %q: %w", c.missing(call.spec), ErrNotFound))
 	case call.op == opAdd && ch == nil:
@@ -92,9 +108,19 @@ func (c *core) missing(spec *Spec) string {
 
 func (c *core) addChild(call *call) {
 	ch := c.adopt(call.spec)
+	ch.dynamic = true
 	c.link(ch)
 	c.wait(ch, call)
 	ch.manual = call
+	c.bring(ch)
+}
+
+// bring starts a Pending child because somebody asked for it: now, or when what
+// it depends on is ready.
+func (c *core) bring(ch *child) {
+	if c.spec.Strategy == DependentsForOne {
+		c.join(ch, firstStart)
+	}
 	c.launch(ch)
 }
 
@@ -105,7 +131,7 @@ func (c *core) startChild(ch *child, call *call) {
 		ch.manual = call
 		c.aim(ch, up)
 		c.become(ch, Pending)
-		c.launch(ch)
+		c.bring(ch)
 	case ch.state == Stopping && ch.goal == down:
 		c.wait(ch, call)
 		ch.manual = call
@@ -124,7 +150,7 @@ func (c *core) stopChild(ch *child, call *call, to goal, cause error) {
 	c.aim(ch, to)
 	ch.verdict = ending{}
 	switch {
-	case ch.state == Stopping, ch.queue == c.stops:
+	case ch.state == Stopping, ch.doomed:
 		// Its end will find the goal.
 	case ch.state.running():
 		ch.cause = cause
@@ -150,14 +176,14 @@ func (c *core) restartChild(ch *child, call *call) {
 	c.wait(ch, call)
 	ch.attempt, ch.undecided, ch.verdict = 0, nil, ending{}
 	switch {
-	case ch.state == Stopping, ch.queue == c.stops:
+	case ch.state == Stopping, ch.doomed:
 		c.aim(ch, up)
 	case ch.state.running():
 		c.stopForRestart(ch)
 	case ch.state == Stopped:
 		c.aim(ch, up)
 		c.become(ch, Pending)
-		c.launch(ch)
+		c.bring(ch)
 	case ch.state == BackingOff, ch.state == Parked:
 		ch.leave()
 		c.retry(ch)
@@ -231,7 +257,7 @@ func (c *core) resolve(ch *child, g goal, err error) {
 
 func (c *core) answer(call *call, err error) {
 	if err != nil {
-		err = &pathError{join(c.path, call.name), err}
+		err = &pathError{pathOf(c.path, call.name), err}
 	}
 	c.act(action{do: reply, call: call, err: err})
 }

@@ -69,9 +69,13 @@ func sign(more bool) int {
 	return -1
 }
 
-// link makes ch depend on the siblings that its Spec names.
+// link makes ch depend on the siblings that its Spec names, where that means
+// something.
 func (c *core) link(ch *child) {
-	for _, name := range ch.spec.DependsOn {
+	if c.spec.Strategy != DependentsForOne {
+		return
+	}
+	for _, name := range ch.latest().DependsOn {
 		if on := c.byName[name]; on != nil {
 			ch.needs = append(ch.needs, on)
 			on.neededBy[ch] = true

@@ -58,6 +58,8 @@ type fuzzWorld struct {
 	ghosts   []*fuzzRun
 	starts   map[*child]int // since it was adopted
 	everUp   map[*child]bool
+	excused  map[*child]bool // temporary, and may start again: it was asked for, or decided while it was not
+	shaken   bool            // an Apply changed the order of what was under way
 	loner    map[*child]bool // started by a call, and not ready since: it waits for nobody, nor anybody for it
 	calls    []*call
 	answered map[*call]int
@@ -66,7 +68,11 @@ type fuzzWorld struct {
 	closing  bool
 	finished bool
 	added    int
+	involved map[uint64]int // by incident
+	last     uint64         // incident
+	limit    int            // the most restarts that were ever allowed
 	pauses   map[*child]pause
+	fixed    bool // nobody applies a new Spec
 	log      strings.Builder
 }
 
@@ -79,13 +85,13 @@ type fuzzRun struct {
 }
 
 func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
-	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0), pauses: map[*child]pause{},
-		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}, said: map[string]bool{}}
+	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0),
+		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, excused: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}, involved: map[uint64]int{}, pauses: map[*child]pause{}, said: map[string]bool{}}
 	spec := w.spec()
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	w.core = newCore(w.now, &spec, "root", w.ghostsOf)
+	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.newIncident})
 	w.core.random = func() float64 { return 0.5 }
 	fmt.Fprintf(&w.log, "%v concurrent=%v strict=%v %v quorum=%d auto=%v\n", spec.Strategy, spec.Concurrent, spec.Strict, spec.Intensity, spec.Quorum, spec.AutoShutdown)
 	for i := range spec.Children {
@@ -97,7 +103,8 @@ func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
 
 func (w *fuzzWorld) spec() Spec {
 	b := w.bytes
-	s := Spec{Name: "root", Children: []Spec{}, Strategy: Strategy(b.below(3)), Strict: b.chance(3)}
+	s := Spec{Name: "root", Children: []Spec{}, Strategy: Strategy(b.below(4)), Strict: b.chance(3)}
+	s.Strict = s.Strict && s.Strategy != DependentsForOne
 	s.Intensity = Intensity{Restarts: b.below(6) - 1, Within: time.Duration(1+b.below(60)) * time.Second}
 	s.Concurrent = s.Strategy == OneForOne && b.chance(3)
 	s.AutoShutdown = AutoShutdown(b.below(3))
@@ -106,11 +113,25 @@ func (w *fuzzWorld) spec() Spec {
 	}
 	for i := range b.below(6) {
 		s.Children = append(s.Children, w.childSpec(fmt.Sprint("c", i), s.AutoShutdown))
+		w.dependOn(&s, i)
 	}
 	if len(s.Children) > 0 && b.chance(4) {
 		s.Quorum = 1 + b.below(len(s.Children))
 	}
 	return s
+}
+
+// dependOn makes the i-th child depend on some of those before it.
+func (w *fuzzWorld) dependOn(s *Spec, i int) {
+	s.Children[i].DependsOn = nil
+	if s.Strategy != DependentsForOne {
+		return
+	}
+	for _, on := range s.Children[:i] {
+		if on.Restart != Temporary && w.bytes.chance(3) {
+			s.Children[i].DependsOn = append(s.Children[i].DependsOn, on.Name)
+		}
+	}
 }
 
 func (w *fuzzWorld) childSpec(name string, auto AutoShutdown) Spec {
@@ -119,6 +140,9 @@ func (w *fuzzWorld) childSpec(name string, auto AutoShutdown) Spec {
 	c.Significant = auto != Never && c.Restart != Permanent && b.chance(2)
 	if b.chance(3) {
 		c.Backoff = NoBackoff
+	}
+	if b.chance(4) {
+		c.Backoff.Attempts, c.Backoff.Park = 1+b.below(3), time.Duration(1+b.below(30))*time.Second
 	}
 	if b.chance(5) {
 		c.Children, c.Exclusive = []Spec{}, false
@@ -143,6 +167,7 @@ func (w *fuzzWorld) run() {
 	if !w.finished {
 		w.fail("not finished though every incarnation ended")
 	}
+	w.incidentsAreOver()
 	for _, c := range w.calls {
 		if w.answered[c] != 1 {
 			w.fail("call %d of %s was answered %d times", c.op, c.name, w.answered[c])
@@ -165,12 +190,16 @@ func (w *fuzzWorld) act() {
 		w.becomeUp(run)
 	case op < 7 && run != nil:
 		w.end(run, w.exitError(run))
+	case op == 7 && run != nil && w.bytes.chance(4):
+		w.condemn(run)
 	case op == 7 && run != nil:
 		w.report(run)
 	case op == 8 && len(w.ghosts) > 0:
 		w.ghostEnds()
 	case op < 11:
 		w.sleep()
+	case op == 14 && !w.fixed && w.bytes.chance(2):
+		w.apply()
 	case op < 15:
 		w.call()
 	case op == 15 && w.bytes.chance(8):
@@ -256,6 +285,92 @@ func (w *fuzzWorld) report(run *fuzzRun) {
 	w.tell(input{kind: impaired, child: run.child, err: reason})
 }
 
+// condemn is what a probe, or a missing beat, does.
+func (w *fuzzWorld) condemn(run *fuzzRun) {
+	if !run.child.spec.isSupervisor() {
+		end := judge(&incarnation{ctx: context.Background(), child: run.child}, w.exitError(run))
+		if end.err != nil {
+			w.tell(input{kind: unhealthy, child: run.child, err: end.err, is: end.is})
+		}
+	}
+}
+
+// apply changes the supervisor's Spec a little: children go, come, change
+// places, policies and kinds.
+func (w *fuzzWorld) apply() {
+	if slices.ContainsFunc(w.core.deferred, func(c *call) bool { return c.op == opApply }) {
+		return // two in one step, and what starts between them cannot be told apart
+	}
+	b, spec := w.bytes, w.core.spec.clone()
+	if b.chance(2) {
+		policy := w.spec()
+		policy.Children = spec.Children
+		spec = policy
+	}
+	for i := len(spec.Children) - 1; i >= 0; i-- {
+		if b.chance(5) {
+			spec.Children = slices.Delete(spec.Children, i, i+1)
+		}
+	}
+	for range b.below(3) {
+		name := fmt.Sprint("c", b.below(8))
+		if spec.child(name) == nil {
+			spec.Children = slices.Insert(spec.Children, b.below(len(spec.Children)+1), w.childSpec(name, spec.AutoShutdown))
+		}
+	}
+	for i := range spec.Children {
+		w.change(&spec, i)
+	}
+	spec.Quorum = min(spec.Quorum, len(spec.Children))
+	if err := spec.Validate(); err != nil {
+		w.fail("applying %v", err)
+	}
+	w.shaken = w.shaken || !w.atRest()
+	call := newCall(opApply, "")
+	call.spec = &spec
+	w.ask(call)
+	w.calls = append(w.calls, call.changes...)
+	w.mustBe(spec)
+}
+
+// atRest reports whether nothing is under way.
+func (w *fuzzWorld) atRest() bool {
+	for ch := w.core.first; ch != nil; ch = ch.next {
+		if !ch.atRest() || ch.doomed {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *fuzzWorld) change(spec *Spec, i int) {
+	ch := &spec.Children[i]
+	if w.bytes.chance(3) {
+		*ch = w.childSpec(ch.Name, spec.AutoShutdown)
+		ch.Revision = fmt.Sprint(w.bytes.below(2))
+	}
+	ch.Significant = ch.Significant && spec.AutoShutdown != Never
+	w.dependOn(spec, i)
+}
+
+// mustBe: the children are those of the Spec, in its order, with those that are
+// going and the dynamic ones between and behind them.
+func (w *fuzzWorld) mustBe(spec Spec) {
+	if w.core.closing || w.core.spec.Name != spec.Name || len(w.core.deferred) > 0 {
+		return
+	}
+	i := 0
+	for ch := w.core.first; ch != nil; ch = ch.next {
+		switch {
+		case ch.dynamic, ch.goal == gone && spec.child(ch.spec.Name) == nil:
+		case i == len(spec.Children) || spec.Children[i].Name != ch.spec.Name:
+			w.fail("%s is not the %d-th of the Spec", ch.path, i)
+		default:
+			i++
+		}
+	}
+}
+
 func (w *fuzzWorld) ghostEnds() {
 	i := w.bytes.below(len(w.ghosts))
 	ch := w.ghosts[i].child
@@ -289,17 +404,19 @@ func (w *fuzzWorld) call() {
 			c.name = fmt.Sprint("d", w.added)
 		}
 		spec := w.childSpec(c.name, w.core.spec.AutoShutdown)
-		if w.core.spec.Strategy == DependentsForOne {
-			spec.DependsOn = w.some([]string{"c0", "c1", "c2", "c3", "d1", "d2"})
-			w.mayTire(&spec)
+		if w.core.spec.Strategy == DependentsForOne && w.bytes.chance(2) {
+			spec.DependsOn = []string{fmt.Sprint("c", w.bytes.below(6))}
 		}
 		c.spec = &spec
 	}
-	if w.finished {
-		return
+	w.ask(c)
+}
+
+func (w *fuzzWorld) ask(c *call) {
+	if !w.finished {
+		w.calls = append(w.calls, c)
+		w.step(input{kind: asked, call: c})
 	}
-	w.calls = append(w.calls, c)
-	w.step(input{kind: asked, call: c})
 }
 
 // heal lets every incarnation be ready and time pass: nothing stays down that
@@ -382,14 +499,18 @@ func (w *fuzzWorld) check(a action) {
 	if a.child != nil {
 		name = a.child.path
 	}
-	fmt.Fprintf(&w.log, "    %d %s %s %v\n", a.do, name, a.event, a.err)
+	fmt.Fprintf(&w.log, "    %d %s %s %v (%d)\n", a.do, name, a.event, a.err, a.within)
 	if w.finished && a.do != reply {
 		w.fail("action after the end")
 	}
 	switch a.do {
 	case emit:
 		w.said[fmt.Sprint(a.event, a.child != nil, name, a.number)] = true
+	case respec:
+		w.excused[a.child] = a.child.state != Ready || a.child.queue != nil
+		a.child.unit.spec.Store(a.child.spec)
 	case start:
+		a.child.unit.spec.Store(a.child.spec)
 		w.mustHaveSaid(EventStarted, a)
 		w.checkStart(a.child)
 	case stop:
@@ -409,6 +530,10 @@ func (w *fuzzWorld) check(a action) {
 		w.ready = true
 	case reply:
 		w.answered[a.call]++
+	case join:
+		w.joined(a)
+	case leave:
+		w.left(a)
 	case finish:
 		w.finished = true
 		if len(w.live) > 0 {
@@ -435,7 +560,7 @@ func (w *fuzzWorld) checkStart(ch *child) {
 		w.fail("%s started while closing", ch.path)
 	}
 	w.starts[ch]++
-	if ch.temporary() && w.starts[ch] > 1 && !byCall(ch) {
+	if ch.temporary() && w.starts[ch] > 1 && !byCall(ch) && !w.excused[ch] {
 		w.fail("%s is temporary and started twice", ch.path)
 	}
 	w.loner[ch] = w.loner[ch] || byCall(ch)
@@ -462,7 +587,8 @@ func (w *fuzzWorld) checkTurn(ch *child) {
 		return
 	}
 	grouped := w.core.spec.Strategy != OneForOne
-	if w.core.spec.Concurrent || w.loner[ch] || w.starts[ch] > 1 && !grouped {
+	triedAlone := ch.spec.Optional && ch.wave == alone
+	if w.shaken || w.core.spec.Concurrent || w.loner[ch] || w.starts[ch] > 1 && (!grouped || triedAlone) {
 		return
 	}
 	for e := w.core.first; e != ch; e = e.next {
@@ -487,8 +613,9 @@ func (w *fuzzWorld) checkStop(a action) {
 		return
 	}
 	run.told = true
+	w.excused[a.child] = w.excused[a.child] || a.err == ErrRestart
 	w.closing = w.closing || errors.Is(a.err, ErrShutdown)
-	if w.core.spec.Concurrent || !errors.Is(a.err, ErrShutdown) && !errors.Is(a.err, ErrSibling) {
+	if w.core.spec.Concurrent || !errors.Is(a.err, ErrShutdown) && (w.shaken || !errors.Is(a.err, ErrSibling)) {
 		return
 	}
 	if w.core.spec.Strategy == DependentsForOne {
@@ -506,12 +633,15 @@ func (w *fuzzWorld) checkStop(a action) {
 // recount compares the counts that the core keeps with what is there.
 func (w *fuzzWorld) recount() {
 	c := w.core
+	w.shaken = w.shaken && !w.atRest()
 	var want counts
 	var ills []string
 	for ch := c.first; ch != nil; ch = ch.next {
 		if ch.state == Ready {
 			w.everUp[ch], w.loner[ch] = true, false
+			w.excused[ch] = w.excused[ch] && ch.doomed
 		}
+		w.excused[ch] = w.excused[ch] || ch.successor != nil || ch.doomed && ch.cause == ErrRestart
 		want.tally(ch, 1)
 		if ch.status() != Up {
 			ills = append(ills, ch.path)
@@ -526,20 +656,43 @@ func (w *fuzzWorld) recount() {
 			w.fail("%s is ready and still waits for a time", ch.path)
 		}
 	}
+	w.recountNeighbours()
+	w.checkQueues()
 	if c.counts != want || c.ill.count[Down]+c.ill.count[Degraded] != len(ills) {
 		w.fail("counts are %+v and %v, want %+v and %d", c.counts, c.ill.count, want, len(ills))
 	}
 	if n := listed(c.ill.workers) + listed(c.ill.supervisors) + listed(c.ill.pending); n != len(ills) {
 		w.fail("%d ailing children are listed, want %d", n, len(ills))
 	}
-	if limit := c.budget.limit; !limit.unlimited() && len(c.budget.spent) > limit.Restarts+1 {
-		w.fail("%d restarts within the window, the limit is %d", len(c.budget.spent), limit.Restarts)
+	w.limit = max(w.limit, c.budget.limit.Restarts)
+	if len(c.budget.spent) > w.limit+1 {
+		w.fail("%d restarts within the window, the limit never was over %d", len(c.budget.spent), w.limit)
 	}
 	if wake := c.wake(); len(c.deferred) > 0 && c.quiet() && (wake.IsZero() || wake.After(w.now)) {
 		w.fail("%d calls wait, and nothing will wake the core for them", len(c.deferred))
 	}
 	w.everyWorkerUpIfUp()
-	w.recountNeeds()
+}
+
+// recountNeighbours does so with what each child bears from those around it.
+func (w *fuzzWorld) recountNeighbours() {
+	for ch := w.core.first; ch != nil; ch = ch.next {
+		gated, leanedOn := 0, 0
+		for _, on := range ch.needs {
+			if on.stance().gates {
+				gated++
+			}
+		}
+		for by := range ch.neededBy {
+			if by.stance().leans {
+				leanedOn++
+			}
+		}
+		if ch.gated != gated || ch.leanedOn != leanedOn {
+			w.fail("%s bears %d and %d, want %d and %d", ch.path, ch.gated, ch.leanedOn, gated, leanedOn)
+		}
+		w.waitsNoLonger(ch)
+	}
 }
 
 // everyWorkerUpIfUp is what Up means, told without counts.
@@ -551,6 +704,35 @@ func (w *fuzzWorld) everyWorkerUpIfUp() {
 	for ch := c.first; ch != nil; ch = ch.next {
 		if !ch.spec.Optional && ch.state != Ready && !ch.over {
 			w.fail("the supervisor is %v with %s %v", c.health.status(0), ch.path, ch.state)
+		}
+	}
+}
+
+func (w *fuzzWorld) newIncident() uint64 {
+	w.last++
+	return w.last
+}
+
+func (w *fuzzWorld) joined(a action) {
+	if a.within == 0 {
+		w.fail("somebody joins no incident")
+	}
+	w.involved[a.within]++
+}
+
+func (w *fuzzWorld) left(a action) {
+	w.involved[a.within]--
+	if w.involved[a.within] < 0 {
+		w.fail("incident %d was left once too often", a.within)
+	}
+}
+
+// incidentsAreOver: at the end nothing is involved any more, but for the
+// supervisor that gave up.
+func (w *fuzzWorld) incidentsAreOver() {
+	for id, n := range w.involved {
+		if held := w.core.held && id == w.core.incident; n != 0 && !(held && n == 1) {
+			w.fail("incident %d ends with %d involved", id, n)
 		}
 	}
 }

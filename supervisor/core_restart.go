@@ -4,7 +4,7 @@ import "time"
 
 // exited takes a child's end: as it was told to, or by itself.
 func (c *core) exited(ch *child, end ending) {
-	told := ch.state == Stopping || ch.queue == c.stops
+	told := ch.state == Stopping || ch.doomed
 	ch.leave()
 	switch {
 	case told:
@@ -14,6 +14,7 @@ func (c *core) exited(ch *child, end ending) {
 		c.emit(ch, EventIgnored, nil)
 		c.finished(ch, ErrIgnore)
 	case end.has(escalated):
+		c.troubled(ch, end)
 		c.emit(ch, EventExited, end.err)
 		c.drop(ch, named(ch, end.err))
 	default:
@@ -62,6 +63,9 @@ func (c *core) failed(ch *child, end ending) {
 		end.err = errNeverReady
 	}
 	normal := c.normal(ch, end)
+	if !normal || ch.spec.Restart == Permanent && !end.has(overForGood) {
+		c.troubled(ch, end)
+	}
 	c.report(ch, end.err, unready && !normal)
 	switch {
 	case unready && ch.manual != nil:
@@ -181,14 +185,16 @@ func (c *core) drop(ch *child, failure error) {
 	c.become(ch, Failed)
 	c.resolve(ch, up, failure)
 	c.act(action{do: release, child: ch})
+	c.incident = c.incidentNow(ch)
 	c.giveUp(failure)
+	c.dismiss(ch)
 }
 
 // mark takes down what the strategy groups with ch, to start again with it.
 func (c *core) mark(ch *child, cause error) {
 	down := func(sib *child) {
 		if sib != ch {
-			c.takeDown(sib, cause)
+			c.takeDown(sib, ch, cause)
 		}
 	}
 	if c.spec.Strategy != OneForOne {
@@ -207,16 +213,20 @@ func (c *core) mark(ch *child, cause error) {
 }
 
 // takeDown makes a sibling part of a group restart. Whatever it was doing, it
-// will be started in its turn; temporary ones that ran are forgotten.
-func (c *core) takeDown(ch *child, cause error) {
+// will be started in its turn. A failure has temporary ones that ran forgotten:
+// they are never restarted, unless somebody asks for it.
+func (c *core) takeDown(ch, culprit *child, cause error) {
 	if ch.goal != up && (ch.state != Stopped || !c.spec.Strict) {
 		if ch.state == Stopping {
 			c.join(ch, groupMove)
 		}
 		return // an operator's intent outlives a sibling's crash
 	}
+	if culprit.involved {
+		c.involve(ch, culprit.incident)
+	}
+	bystander := ch.temporary() && ch.ran && (cause != ErrRestart || ch.verdict.err != nil)
 	ch.manual, ch.verdict, ch.undecided = nil, ending{}, nil
-	bystander := ch.temporary() && ch.ran
 	c.aim(ch, up)
 	if bystander {
 		c.aim(ch, gone)
@@ -293,6 +303,7 @@ func (c *core) park(ch *child, err error) {
 	c.become(ch, Parked)
 	c.await(ch, d)
 	c.emitDelay(ch, EventParked, d, err)
+	c.dismiss(ch)
 }
 
 func (c *core) emitDelay(ch *child, kind EventKind, d time.Duration, err error) {
@@ -327,6 +338,8 @@ func (c *core) stopped(ch *child, why error) {
 	ch.manual, ch.undecided = nil, nil
 	c.become(ch, Stopped)
 	c.join(ch, alone)
+	c.dismiss(ch)
+	ch.incident = 0
 	c.act(action{do: release, child: ch})
 	c.resolve(ch, down, nil)
 	c.resolve(ch, up, why)
@@ -337,6 +350,7 @@ func (c *core) forget(ch *child) {
 	if ch.state != Stopped {
 		c.stopped(ch, ErrRemoved)
 	}
+	c.dismiss(ch)
 	c.isolate(ch)
 	c.discount(ch)
 	c.remove(ch)

@@ -29,14 +29,14 @@ func (v *validator) dependencies(path string, s *Spec) {
 		for _, name := range child.DependsOn {
 			switch on := byName[name]; {
 			case on == nil:
-				v.fault(join(path, child.Name), "DependsOn %q, which is not there; name a sibling", name)
+				v.fault(pathOf(path, child.Name), "DependsOn %q, which is not there; name a sibling", name)
 			case on.Restart == Temporary:
-				v.fault(join(path, child.Name), "DependsOn %q, which is Temporary and may be forgotten; make that Transient or Permanent", name)
+				v.fault(pathOf(path, child.Name), "DependsOn %q, which is Temporary and may be forgotten; make that Transient or Permanent", name)
 			}
 		}
 	}
 	for _, circle := range s.circles(byName) {
-		v.fault(join(path, circle[0]), "DependsOn is circular: %s; break the circle", strings.Join(circle, " → "))
+		v.fault(pathOf(path, circle[0]), "DependsOn is circular: %s; break the circle", strings.Join(circle, " → "))
 	}
 }
 

@@ -37,11 +37,12 @@ func TestDependentsUnderRandomHistories(t *testing.T) { // S12, S16, S17, S23, S
 
 func newDependsWorld(t *testing.T, data []byte) *fuzzWorld {
 	w := newFuzzWorld(t, &fuzzBytes{data: data})
+	w.fixed = true
 	spec := w.dependsSpec()
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	w.core = newCore(w.now, &spec, "root", w.ghostsOf)
+	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.newIncident})
 	w.core.random = func() float64 { return float64(w.bytes.next()) / 256 }
 	w.log.Reset()
 	fmt.Fprintf(&w.log, "%v quorum=%d auto=%v\n", spec.Intensity, spec.Quorum, spec.AutoShutdown)
@@ -95,11 +96,7 @@ func (w *fuzzWorld) some(names []string) (some []string) {
 
 // checkNeeds: nobody starts before what it needs is ready or at rest.
 func (w *fuzzWorld) checkNeeds(ch *child) {
-	for _, name := range ch.spec.DependsOn {
-		on := w.core.byName[name]
-		if on == nil {
-			continue
-		}
+	for _, on := range ch.needs {
 		if on.state == Stopped || on.goal != up {
 			w.checkNeeds(on) // who needs it needs what it needs
 		} else if !w.letsPass(on) {
@@ -112,7 +109,7 @@ func (w *fuzzWorld) checkNeeds(ch *child) {
 // gone.
 func (w *fuzzWorld) checkGone(ch *child) {
 	for by, run := range w.live {
-		if ch.wave != alone && w.needs(by, ch) && run.told && errors.Is(by.cause, ErrSibling) {
+		if ch.wave != alone && needs(by, ch) && run.told && errors.Is(by.cause, ErrSibling) {
 			w.fail("%s starts before %s, which needs it, has gone", ch.path, by.path)
 		}
 	}
@@ -125,42 +122,21 @@ func (w *fuzzWorld) letsPass(on *child) bool {
 }
 
 // needs reports whether by needs ch, or something that does.
-func (w *fuzzWorld) needs(by, ch *child) bool {
-	for _, name := range by.spec.DependsOn {
-		if on := w.core.byName[name]; on == ch || on != nil && w.needs(on, ch) {
-			return true
-		}
-	}
-	return false
+func needs(by, ch *child) bool {
+	return slices.ContainsFunc(by.needs, func(on *child) bool { return on == ch || needs(on, ch) })
 }
 
 // checkNeeded: nobody stops in order before what needs it.
 func (w *fuzzWorld) checkNeeded(ch *child) {
 	for by := range w.live {
-		if w.needs(by, ch) {
+		if needs(by, ch) {
 			w.fail("%s is told to stop before %s, which needs it, has", ch.path, by.path)
 		}
 	}
 }
 
-// recountNeeds compares what each child counts of its neighbours with what is
-// there, and sees to it that nobody's wait becomes longer.
-func (w *fuzzWorld) recountNeeds() {
-	for ch := w.core.first; ch != nil; ch = ch.next {
-		var gated, leanedOn int
-		for other := w.core.first; other != nil; other = other.next {
-			if slices.Contains(ch.spec.DependsOn, other.spec.Name) && other.stance().gates {
-				gated++
-			}
-			if slices.Contains(other.spec.DependsOn, ch.spec.Name) && other.stance().leans {
-				leanedOn++
-			}
-		}
-		if ch.gated != gated || ch.leanedOn != leanedOn {
-			w.fail("%s counts %d that it waits for and %d that lean on it, want %d and %d", ch.path, ch.gated, ch.leanedOn, gated, leanedOn)
-		}
-		w.waitsNoLonger(ch)
-	}
+// checkQueues: who waits first is the one whose turn it is.
+func (w *fuzzWorld) checkQueues() {
 	for _, q := range []*queue{w.core.stops, w.core.starts} {
 		for _, ch := range q.heap {
 			if q.before(ch, q.peek()) {
@@ -171,8 +147,12 @@ func (w *fuzzWorld) recountNeeds() {
 }
 
 // A pause is a child's wait for its next start.
-type pause struct{ since, due time.Time }
+type pause struct {
+	incarnation uint64
+	due         time.Time
+}
 
+// waitsNoLonger: nobody's wait becomes longer.
 func (w *fuzzWorld) waitsNoLonger(ch *child) {
 	if ch.state != BackingOff && ch.state != Parked {
 		delete(w.pauses, ch)
@@ -182,8 +162,8 @@ func (w *fuzzWorld) waitsNoLonger(ch *child) {
 		w.fail("%s is %v and waits for nothing", ch.path, ch.state)
 	}
 	before, waited := w.pauses[ch]
-	if waited && before.since.Equal(ch.since) && ch.due.After(before.due) {
+	if waited && before.incarnation == ch.incarnation && ch.due.After(before.due) {
 		w.fail("%s was to start at %v, now at %v", ch.path, before.due, ch.due)
 	}
-	w.pauses[ch] = pause{ch.since, ch.due}
+	w.pauses[ch] = pause{ch.incarnation, ch.due}
 }

@@ -26,10 +26,12 @@ func (s *Supervisor) Add(ctx context.Context, parent string, spec Spec) (path st
 	if spec.Name == "" {
 		spec.Name = r.number()
 	}
-	if err := spec.validateBelow(parent, r.core.spec); err != nil {
+	if err := spec.validateBelow(parent, r.spec()); err != nil {
 		return "", err
 	}
-	return join(parent, spec.Name), r.do(ctx, &call{op: opAdd, name: spec.Name, spec: &spec})
+	c := newCall(opAdd, spec.Name)
+	c.spec = &spec
+	return pathOf(parent, spec.Name), r.do(ctx, c)
 }
 
 // Start starts the stopped child at path and returns once it is ready. If it
@@ -70,7 +72,7 @@ func (s *Supervisor) Children(ctx context.Context, path string) ([]Snapshot, err
 	if err != nil {
 		return nil, err
 	}
-	c := &call{op: opChildren}
+	c := newCall(opChildren, "")
 	if err := r.do(ctx, c); err != nil {
 		return nil, err
 	}
@@ -86,12 +88,11 @@ func (s *Supervisor) ask(ctx context.Context, op operation, path string) error {
 	if err != nil {
 		return err
 	}
-	return r.do(ctx, &call{op: op, name: name})
+	return r.do(ctx, newCall(op, name))
 }
 
 // do hands the call to the loop and waits for the answer.
 func (r *runner) do(ctx context.Context, c *call) error {
-	c.answer = make(chan error, 1)
 	if !r.post(&input{kind: asked, call: c}) {
 		return fmt.Errorf("%s: %w", r.core.path, ErrNotRunning)
 	}
@@ -99,7 +100,7 @@ func (r *runner) do(ctx context.Context, c *call) error {
 	case err := <-c.answer:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", join(r.core.path, c.name), context.Cause(ctx))
+		return fmt.Errorf("%s: %w", pathOf(r.core.path, c.name), context.Cause(ctx))
 	}
 }
 

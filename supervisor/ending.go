@@ -9,8 +9,9 @@ import (
 // An ending is how an incarnation ended. It is judged by the goroutine that
 // ended: the methods of its error are user code, which no loop may wait for.
 type ending struct {
-	err error
-	is  marks
+	err      error
+	is       marks
+	incident uint64 // over which a supervisor gave up; 0: over none
 }
 
 // marks are what an error says besides that something failed.
@@ -43,7 +44,7 @@ func judge(inc *incarnation, err error) (e ending) {
 			e.is |= m
 		}
 	}
-	if inc.child.spec.isSupervisor() {
+	if inc.spec().isSupervisor() {
 		_, gaveUp := err.(*IntensityError)
 		mark(exhausted, gaveUp)
 		mark(autoShut, err == ErrAutoShutdown)

@@ -105,6 +105,12 @@ func (e *StartError) Error() string { return fmt.Sprintf("%s: failed to start: %
 // Unwrap returns the child's failure.
 func (e *StartError) Unwrap() error { return e.Err }
 
+// remedyError is what came of a remedy: nil if it helped.
+type remedyError struct {
+	name string
+	error
+}
+
 // attemptsError is ErrAttempts, of the child whose failure err names.
 type attemptsError struct {
 	attempts int

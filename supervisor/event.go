@@ -18,15 +18,28 @@ type Event struct {
 	Kind        EventKind
 	Incarnation uint64 // counts the starts of a child over the tree's life, from 1; 0 before. One that is added anew counts anew
 
-	// Delay until the next start, of BackingOff and Parked.
+	// Delay until the next start, of BackingOff and Parked; of Healed, how long
+	// the incident lasted.
 	Delay time.Duration
 
+	// Remedy is the name of the Remedy, of EventRemedy.
+	Remedy string
+
 	// Err is why: of Exited, StartFailed, Stopped (if it did not end cleanly),
-	// BackingOff, GaveUp, Impaired and Warning; of Stopping, the cause that the
-	// child is told.
+	// BackingOff, Parked, GaveUp, Impaired, Healed (what began it) and Warning; of Stopping, the cause that the
+	// child is told; of EventRemedy, why it did not help, nil if it did.
 	Err error
 
-	// Stack is the stack of the goroutine, of Abandoned where it could be had.
+	// BudgetLeft is how many restarts the Intensity of its supervisor still
+	// allows, of BackingOff and Parked; -1 for no limit.
+	BudgetLeft int
+
+	// Incident is the number of the incident that the event belongs to; 0 if
+	// to none. See Incident.
+	Incident uint64
+
+	// Stack is the stack of the goroutine, of Abandoned, and of Exited after a
+	// missed beat, where it could be had.
 	Stack string
 }
 
@@ -38,8 +51,9 @@ const (
 	EventStarted     EventKind = "started"      // Run was called
 	EventReady       EventKind = "ready"        // it can be used; of a supervisor, all its awaited children can
 	EventIgnored     EventKind = "ignored"      // it returned ErrIgnore: nothing to run
-	EventImpaired    EventKind = "impaired"     // it says that it works badly
-	EventRecovered   EventKind = "recovered"    // it says that it works well again
+	EventImpaired    EventKind = "impaired"     // it, or its probe, says that it works badly
+	EventRecovered   EventKind = "recovered"    // it, or its probe, says that it works well again
+	EventRemedy      EventKind = "remedy"       // a Remedy was tried: Err says whether it helped
 	EventExited      EventKind = "exited"       // it ended by itself
 	EventStartFailed EventKind = "start failed" // it ended by itself before it was ready
 	EventBackingOff  EventKind = "backing off"  // it is started again after Delay
@@ -50,6 +64,7 @@ const (
 	EventFenced      EventKind = "fenced"       // it may not start while abandoned incarnations run
 	EventReturned    EventKind = "returned"     // an abandoned incarnation ended after all
 	EventGaveUp      EventKind = "gave up"      // a supervisor fails
+	EventHealed      EventKind = "healed"       // the incident is over: what was involved is ready again, Delay after it began
 	EventWarning     EventKind = "warning"      // something in the Spec is doubtful
 )
 
@@ -66,14 +81,27 @@ func (e Event) String() string {
 	}
 	b.WriteByte(' ')
 	b.WriteString(string(e.Kind))
-	if e.Kind == EventBackingOff || e.Kind == EventParked {
+	switch {
+	case e.Delay > 0:
 		fmt.Fprintf(&b, " %v", e.Delay)
+	case e.Kind == EventRemedy && e.Err == nil:
+		fmt.Fprintf(&b, " %s: helped", e.Remedy)
+	case e.Kind == EventRemedy:
+		fmt.Fprintf(&b, " %s did not help", e.Remedy)
 	}
 	if e.Err != nil {
 		b.WriteString(": ")
 		b.WriteString(oneLine(strings.TrimPrefix(textOf(e.Err), e.Path+": ")))
 	}
 	return b.String()
+}
+
+// budget words BudgetLeft, where that says something.
+func (e Event) budget() string {
+	if e.Kind != EventBackingOff && e.Kind != EventParked || e.BudgetLeft < 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d more allowed)", e.BudgetLeft)
 }
 
 // oneLine keeps an error's text from breaking the line that it is printed in.

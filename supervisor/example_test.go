@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/coppice-go/coppice/supervisor"
@@ -66,6 +67,53 @@ func Example() {
 	// serving with connection 2
 	// stopped: supervisor: shutting down
 	// ended: <nil>
+}
+
+// A probe mends a worker where it can: here a purge of the cache helps, and so
+// nothing is restarted.
+func ExampleProbe() {
+	var stale atomic.Bool
+	stale.Store(true)
+	check := func(context.Context) error {
+		if stale.Load() {
+			return errors.New("stale entries")
+		}
+		return nil
+	}
+	purge := func(context.Context) error { stale.Store(false); return nil }
+	serve := func(ctx context.Context) error { <-ctx.Done(); return nil }
+
+	ctx, cancel := context.WithCancel(context.Background())
+	sup, err := supervisor.New(supervisor.Spec{Name: "shop", Children: []supervisor.Spec{
+		{Name: "cache", Run: supervisor.Func(serve), Probe: &supervisor.Probe{
+			Check:    check,
+			Interval: 300 * time.Millisecond,
+			Timeout:  250 * time.Millisecond,
+			Failures: 1,
+			Remedies: []supervisor.Remedy{{Name: "purge", Do: purge}},
+		}},
+	}}, supervisor.Options{Observer: func(e supervisor.Event) {
+		fmt.Println(e)
+		if e.Kind == supervisor.EventRecovered {
+			cancel()
+		}
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = sup.Run(ctx)
+	// Output:
+	// shop#1 started
+	// shop/cache#1 started
+	// shop/cache#1 ready
+	// shop#1 ready
+	// shop/cache#1 impaired: stale entries
+	// shop/cache#1 remedy purge: helped
+	// shop/cache#1 recovered
+	// shop/cache#1 stopping: supervisor: shutting down
+	// shop/cache#1 stopped
+	// shop#1 stopped
 }
 
 // An existing suture service, or any func(ctx) error, is a worker by Func.

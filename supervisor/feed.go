@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -16,12 +17,14 @@ type feed struct {
 	seq     atomic.Uint64
 	dropped atomic.Uint64
 
-	observer  func(Event)
-	ring      []atomic.Pointer[entry] // entry of number n at n % len; nil without an observer
-	bell      chan struct{}
-	closing   chan struct{}
-	late      atomic.Bool   // Run has returned: the observer is called no more
-	done      chan struct{} // closed when the last event was delivered
+	observer func(Event)
+	ring     []atomic.Pointer[entry] // entry of number n at n % len; nil without an observer
+	bell     chan struct{}
+	closing  chan struct{}
+	late     atomic.Bool   // Run has returned: the observer is called no more
+	done     chan struct{} // closed when the last event was delivered
+
+	mu        sync.Mutex // guards lastStack
 	lastStack time.Time
 }
 
@@ -87,7 +90,9 @@ func (f *feed) deliver() {
 	defer close(f.done)
 	for next := uint64(1); ; {
 		if e := f.at(&next); e != nil {
-			e.Stack = f.stackOf(e.abandoned)
+			if e.abandoned != nil {
+				e.Stack = f.stackOf(e.abandoned)
+			}
 			if f.late.Load() {
 				f.dropped.Add(f.seq.Load() - e.Seq + 1)
 				return
@@ -128,17 +133,23 @@ const (
 	stackGoroutines = 10_000           // and takes longer the more there are
 )
 
-// stackOf returns the stack of an abandoned incarnation's goroutine if it can
-// be had cheaply enough, "" otherwise. It runs here, off the loops.
+// stackOf returns the stack of an incarnation's goroutine if it can be had
+// cheaply enough, "" otherwise. It must not be called by a loop.
 func (f *feed) stackOf(inc *incarnation) string {
-	if inc == nil || runtime.NumGoroutine() >= stackGoroutines {
+	if runtime.NumGoroutine() >= stackGoroutines || !f.mayTakeStack(time.Now()) {
 		return ""
 	}
-	if now := time.Now(); f.lastStack.IsZero() || now.Sub(f.lastStack) >= stackEvery {
-		f.lastStack = now
-		return findStack(inc)
+	return findStack(inc)
+}
+
+func (f *feed) mayTakeStack(now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.lastStack.IsZero() && now.Sub(f.lastStack) < stackEvery {
+		return false
 	}
-	return ""
+	f.lastStack = now
+	return true
 }
 
 // findStack looks through a dump of all goroutines for the one that runs inc:

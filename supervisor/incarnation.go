@@ -9,10 +9,12 @@ import (
 
 // A unit is the runner's side of a child: what outlives its incarnations.
 type unit struct {
+	spec  atomic.Pointer[Spec]   // what counts now, for those outside the loop; nil before the first start
 	slot  *slot                  // nil after release
 	inc   *incarnation           // the last one
 	below atomic.Pointer[runner] // of a supervisor: its last incarnation's
 	next  atomic.Int64           // when the next start is due, Unix nanoseconds; 0 if none is scheduled
+	care  atomic.Pointer[care]   // of a worker with a probe, once it was ready
 }
 
 // An incarnation is one run of a child, from start to end. It is the parent of
@@ -28,6 +30,10 @@ type incarnation struct {
 	stop     context.CancelCauseFunc
 	deadline atomic.Pointer[time.Time] // of a supervisor: by when its children must have stopped; set before stop
 
+	incident atomic.Uint64 // of a supervisor: in which it is started, or stopped; set before either
+	fell     uint64        // of a supervisor: the incident over which it gave up
+
+	heart   *heart // nil if it owes no beats
 	readied atomic.Bool
 	fate    atomic.Int32
 }
@@ -45,6 +51,7 @@ func newIncarnation(tree *Supervisor, above *runner, ch *child) *incarnation {
 	// tree.base is never done, so this registers with no parent: no lock is
 	// shared with siblings, and no order of cancelling but ours exists.
 	inc.ctx, inc.stop = context.WithCancelCause(inc)
+	inc.heart = newHeart(inc)
 	return inc
 }
 
@@ -67,7 +74,7 @@ func (inc *incarnation) Value(key any) any {
 // run runs the worker, or the supervisor, in the goroutine of slot.
 func (inc *incarnation) run(s *slot) {
 	switch {
-	case inc.child.spec.isSupervisor():
+	case inc.spec().isSupervisor():
 		s.ended(inc, inc.supervise())
 	case inc.tree.opts.ProfileLabels:
 		pprof.Do(inc.ctx, pprof.Labels("path", inc.child.path), func(context.Context) { inc.work(s) })
@@ -82,7 +89,16 @@ func (inc *incarnation) supervise() error {
 	defer inc.stop(ErrReplaced)
 	r := newRunner(inc)
 	inc.child.unit.below.Store(r)
-	return r.loop()
+	if now := inc.spec(); now != r.core.spec { // it came while r was made, and whoever brought it did not find r
+		c := newCall(opApply, "")
+		c.spec = now
+		r.post(&input{kind: asked, call: c})
+	}
+	err := r.loop()
+	if r.core.held {
+		inc.fell = r.core.incident
+	}
+	return err
 }
 
 // work calls the worker, and reports its end even when that ends the goroutine.
@@ -100,7 +116,7 @@ func (inc *incarnation) work(s *slot) {
 		inc.stop(ErrReplaced)
 		s.ended(inc, err)
 	}()
-	err = inc.child.spec.Run(inc.ctx, inc.ready)
+	err = inc.spec().Run(inc.ctx, inc.ready)
 }
 
 // ready tells the supervisor above, once.
@@ -112,6 +128,7 @@ func (inc *incarnation) ready() {
 		inc.tree.rootReady()
 		return
 	}
+	inc.heartBegins()
 	inc.tell(&input{kind: becameUp})
 }
 
@@ -143,9 +160,10 @@ func (inc *incarnation) unhealthy(err error) {
 // end tells the supervisor above how the incarnation ended, or the tree if it
 // had been abandoned; then it reports false.
 func (inc *incarnation) end(err error) bool {
+	inc.heartStops()
 	end := judge(inc, err)
 	if inc.fate.CompareAndSwap(fateOpen, fateEnded) {
-		inc.tell(&input{kind: exited, err: end.err, is: end.is})
+		inc.tell(&input{kind: exited, err: end.err, is: end.is, from: inc.fell})
 		return true
 	}
 	inc.tree.ghosts.ended(inc.child.path, inc.number)
@@ -158,6 +176,10 @@ func (inc *incarnation) tell(in *input) {
 	in.child, in.number = inc.child, inc.number
 	inc.runner.post(in)
 }
+
+// spec returns what counts for the child now: Apply can change it while the
+// incarnation runs.
+func (inc *incarnation) spec() *Spec { return inc.child.unit.spec.Load() }
 
 func (inc *incarnation) path() string { return inc.child.path }
 

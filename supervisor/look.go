@@ -178,10 +178,8 @@ func (s *Supervisor) walk(path string) (*runner, *Spec, error) {
 	for _, name := range names[1:] {
 		if r == nil {
 			spec = spec.child(name)
-		} else if ch := r.child(name); ch == nil {
-			spec = nil
 		} else {
-			r, spec = ch.unit.below.Load(), ch.spec
+			r, spec = r.below(name)
 		}
 		switch {
 		case spec == nil:
@@ -197,6 +195,17 @@ func (r *runner) child(name string) *child {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.core.byName[name]
+}
+
+// below returns the last incarnation of the child of that name, nil if it never
+// was a supervisor that was started, and its Spec, nil if there is no such child.
+func (r *runner) below(name string) (*runner, *Spec) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ch := r.core.byName[name]; ch != nil {
+		return ch.unit.below.Load(), ch.spec
+	}
+	return nil, nil
 }
 
 func (r *runner) find(name string) (snap Snapshot, ok bool) {
@@ -258,6 +267,7 @@ func (ch *child) snapshot() Snapshot {
 	snap.State, snap.Status, snap.Since = ch.state, ch.status(), ch.since
 	snap.Incarnation, snap.Attempt = ch.incarnation, ch.attempt
 	snap.LastErr, snap.Impairment, snap.Abandoned = ch.lastErr, ch.impairment(), ch.ghosts
+	snap.Probe = ch.unit.care.Load().shown(ch.incarnation)
 	if ch.state == BackingOff || ch.state == Parked {
 		snap.NextStart = ch.due
 	}
@@ -269,6 +279,7 @@ func (s *Snapshot) budget(r *runner) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
+	s.Strategy, s.Quorum = r.core.spec.Strategy, r.core.spec.Quorum
 	s.Restarts, s.BudgetLeft = len(r.core.budget.within(now)), r.core.budget.left(now)
 }
 
@@ -306,7 +317,7 @@ func allBelow(r *runner, spec *Spec, path string, yield func(Snapshot) bool) boo
 func allPlanned(spec *Spec, path string, yield func(Snapshot) bool) bool {
 	for i := range spec.Children {
 		child := &spec.Children[i]
-		snap := planned(child, join(path, child.Name))
+		snap := planned(child, pathOf(path, child.Name))
 		if !yield(snap) || !allPlanned(child, snap.Path, yield) {
 			return false
 		}
@@ -320,7 +331,7 @@ func childrenOf(r *runner, spec *Spec, path string) []Snapshot {
 	if r == nil {
 		for i := range spec.Children {
 			child := &spec.Children[i]
-			snap := planned(child, join(path, child.Name))
+			snap := planned(child, pathOf(path, child.Name))
 			snap.Children = childrenOf(nil, child, snap.Path)
 			snaps = append(snaps, snap)
 		}

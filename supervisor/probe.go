@@ -2,7 +2,11 @@ package supervisor
 
 import (
 	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // A Probe asks a worker, again and again while it is ready, whether it still
@@ -23,10 +27,14 @@ type Probe struct {
 	// later incarnation. A panic is a failure.
 	Check func(ctx context.Context) error
 
-	// Interval is the time from the end of one check to the start of the
-	// next, spread by ±10 % so that the probes of many processes do not beat as
-	// one. Zero means 10 s (kubelet's periodSeconds).
+	// Interval is the time from ready, and from the end of one check, to the
+	// start of the next. Zero means 10 s (kubelet's periodSeconds).
 	Interval time.Duration
+
+	// Jitter is the share of the interval by which it may differ, so that the
+	// probes of many processes do not beat as one. Zero means 0.1; NoJitter is
+	// none.
+	Jitter float64
 
 	// Timeout is how long a check may take. Past it it has failed, as
 	// ErrUnavailable, whether it returns or not. Zero means 1 s (kubelet's
@@ -56,13 +64,128 @@ type Remedy struct {
 	Do func(ctx context.Context) error
 
 	// Timeout is how long it may take; past it, the check after it decides.
-	// Zero means 10 s.
+	// While it has not returned then, it is not run again. Zero means 10 s.
 	Timeout time.Duration
 
-	// Cooldown is how long it is not tried again, whether it helped or not,
-	// and whichever incarnation is next. Zero means 1 min.
+	// Cooldown is how long after it was begun it is not tried again, whether it
+	// helped or not, and whichever incarnation is next. Zero means 1 min.
 	Cooldown time.Duration
 
 	// Attempts is how often it is tried in one incarnation. Zero means 3.
 	Attempts int
+}
+
+// ProbeState is what a worker's probe found last, and what comes next.
+type ProbeState struct {
+	At        time.Time     // when the last check ended
+	Took      time.Duration // how long it took
+	Err       error         // why it failed; nil if it was good
+	Failures  int           // how many failed in a row, those after remedies too
+	Threshold int           // with how many the remedies come
+	Interval  time.Duration
+
+	// Next is the next rung of the ladder: "check", "remedy purge", "restart".
+	Next string
+}
+
+// Stale reports whether the last check is more than three intervals ago: then
+// it says nothing of now, good or bad.
+func (s ProbeState) Stale(now time.Time) bool { return now.Sub(s.At) > 3*s.Interval }
+
+// withDefaults resolves the zero fields of p and its remedies.
+func (p *Probe) withDefaults() Probe {
+	d := *p.clone()
+	d.Interval = orDefault(d.Interval, 10*time.Second)
+	d.Jitter = max(0, orDefault(d.Jitter, 0.1))
+	d.Timeout = orDefault(d.Timeout, time.Second)
+	d.Failures = orDefault(d.Failures, 3)
+	d.Successes = orDefault(d.Successes, 1)
+	for i := range d.Remedies {
+		r := &d.Remedies[i]
+		r.Timeout = orDefault(r.Timeout, 10*time.Second)
+		r.Cooldown = orDefault(r.Cooldown, time.Minute)
+		r.Attempts = orDefault(r.Attempts, 3)
+	}
+	return d
+}
+
+// clone copies p, so that the caller may go on changing its own.
+func (p *Probe) clone() *Probe {
+	if p == nil {
+		return nil
+	}
+	own := *p
+	own.Remedies = slices.Clone(p.Remedies)
+	return &own
+}
+
+// spread returns the interval, jittered; p has its defaults.
+func (p *Probe) spread() time.Duration {
+	return p.Interval + time.Duration(float64(p.Interval)*p.Jitter*(2*rand.Float64()-1))
+}
+
+// health checks the fields by which a worker is watched.
+func (v *validator) health(path string, s *Spec) {
+	v.duration(path, "BeatTimeout", s.BeatTimeout)
+	if s.isSupervisor() && (s.Probe != nil || s.BeatTimeout != 0) {
+		v.fault(path, "a supervisor has no Probe and no BeatTimeout; set them on its workers")
+	}
+	if s.Probe != nil {
+		v.probe(path, s.Probe)
+	}
+}
+
+func (v *validator) probe(path string, p *Probe) {
+	if p.Check == nil {
+		v.fault(path, "Probe.Check is nil; say how to check, or leave Probe nil")
+	}
+	if !(p.Jitter >= 0 && p.Jitter <= 1) && p.Jitter != NoJitter { // NaN is neither
+		v.fault(path, "Probe.Jitter is %v; use a share from 0 to 1, or NoJitter", p.Jitter)
+	}
+	v.duration(path, "Probe.Interval", p.Interval)
+	v.duration(path, "Probe.Timeout", p.Timeout)
+	v.count(path, "Probe.Failures", p.Failures)
+	v.count(path, "Probe.Successes", p.Successes)
+	seen := make(map[string]bool, len(p.Remedies))
+	for i := range p.Remedies {
+		name := p.Remedies[i].Name
+		if seen[name] {
+			v.fault(path, "two remedies have the name %q; rename one", name)
+		}
+		seen[name] = true
+		v.remedy(path, &p.Remedies[i])
+	}
+}
+
+func (v *validator) remedy(path string, r *Remedy) {
+	switch {
+	case r.Name == "":
+		v.fault(path, "a remedy has no Name; give it one")
+	case strings.ContainsFunc(r.Name, unicode.IsControl):
+		v.fault(path, "the name of remedy %q holds a control character; remove it", r.Name)
+	}
+	if r.Do == nil {
+		v.fault(path, "remedy %q has no Do; say what it does", r.Name)
+	}
+	field := "remedy " + r.Name + "'s "
+	v.duration(path, field+"Timeout", r.Timeout)
+	v.duration(path, field+"Cooldown", r.Cooldown)
+	v.count(path, field+"Attempts", r.Attempts)
+}
+
+func (v *validator) count(path, field string, n int) {
+	if n < 0 {
+		v.fault(path, "%s is negative (%d); zero means its default", field, n)
+	}
+}
+
+// probe warns of one that takes longer to hang than to wait.
+func (w *warner) probe(path string, probe *Probe) {
+	if probe == nil {
+		return
+	}
+	if p := probe.withDefaults(); p.Timeout >= p.Interval {
+		w.warn(path, "its probe's Timeout of %v is not below its Interval of %v: it takes up to %v to notice that it hangs (%d checks of %v, %v apart); shorten the Timeout",
+			p.Timeout, p.Interval, time.Duration(p.Failures)*(p.Interval+p.Timeout), p.Failures, p.Timeout, p.Interval)
+	}
 }

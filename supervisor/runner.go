@@ -11,11 +11,12 @@ import (
 // happens, and does what the core says. All steps are made by its loop, one at
 // a time; nothing in it waits for user code.
 type runner struct {
-	tree   *Supervisor
-	self   *incarnation
-	inbox  inbox
-	engine *engine
-	watch  watchdog
+	tree    *Supervisor
+	self    *incarnation
+	inbox   inbox
+	engine  *engine
+	watch   *watchdog
+	probers sync.WaitGroup // of probed incarnations
 
 	mu   sync.Mutex // guards core: the loop's steps, and those who read it
 	core *core
@@ -30,9 +31,12 @@ type runner struct {
 }
 
 func newRunner(self *incarnation) *runner {
-	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path())}
-	r.core = newCore(time.Now(), self.child.spec, self.path(), func(ch *child) int { return r.tree.ghosts.claim(ch, r) })
-	r.watch.stuck = &r.tree.stuck
+	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path()), watch: newWatchdog(&self.tree.stuck)}
+	r.core = newCore(time.Now(), self.spec(), self.path(), surroundings{
+		haunts:      func(ch *child) int { return r.tree.ghosts.claim(ch, r) },
+		newIncident: r.tree.incidents.next,
+		incident:    self.incident.Load(),
+	})
 	r.timer = time.NewTimer(time.Hour)
 	r.timer.Stop()
 	before := self.child.unit.below.Load()
@@ -54,6 +58,7 @@ func (r *runner) inherit(ch *child, before *runner) {
 	if old := before.core.byName[ch.spec.Name]; old != nil {
 		ch.incarnation, ch.lastErr = old.incarnation, old.lastErr
 		ch.unit.below.Store(old.unit.below.Load())
+		ch.unit.care.Store(old.unit.care.Load())
 	}
 }
 
@@ -84,7 +89,15 @@ func (r *runner) loop() error {
 // stopAll does as the supervisor above tells it.
 func (r *runner) stopAll() {
 	r.core.deadline = r.self.latest()
+	r.core.incident = orDefault(r.core.incident, r.self.incident.Load())
 	r.step(input{kind: toldStop, err: context.Cause(r.self.ctx)})
+}
+
+// spec returns the supervisor's Spec, to those outside the loop.
+func (r *runner) spec() *Spec {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.core.spec
 }
 
 // post hands an input to the loop. It reports false if the loop has ended.
@@ -138,9 +151,9 @@ func (r *runner) act(now time.Time, a *action) {
 	case emit:
 		r.emit(now, a)
 	case start:
-		r.start(a.child)
+		r.start(a.child, a.within)
 	case stop:
-		r.stop(a.child, a.err, a.until)
+		r.stop(a)
 	case hurry:
 		r.hurry(a.child, a.until)
 	case abandon:
@@ -151,6 +164,12 @@ func (r *runner) act(now time.Time, a *action) {
 		r.announce()
 	case reply:
 		a.call.answer <- a.err
+	case join:
+		r.tree.incidents.join(a.within)
+	case leave:
+		r.leave(now, a)
+	case respec:
+		a.child.unit.spec.Store(a.child.spec)
 	case finish:
 		r.over, r.result = true, a.err
 	}
@@ -164,19 +183,27 @@ func (r *runner) announce() {
 	r.self.ready()
 }
 
-func (r *runner) start(ch *child) {
+func (r *runner) start(ch *child, incident uint64) {
 	u := &ch.unit
 	if u.slot == nil || u.slot.spent {
 		u.slot = r.engine.add(ch.path)
 	}
+	u.spec.Store(ch.spec)
+	if !ch.spec.isSupervisor() {
+		u.below.Store(nil)
+	}
 	u.inc = newIncarnation(r.tree, r, ch)
+	u.inc.incident.Store(incident)
 	u.next.Store(0)
 	u.slot.next <- u.inc
 }
 
-func (r *runner) stop(ch *child, cause error, deadline time.Time) {
-	ch.unit.inc.deadline.Store(&deadline)
-	ch.unit.inc.stop(cause)
+func (r *runner) stop(a *action) {
+	deadline := a.until // a is reused
+	inc := a.child.unit.inc
+	inc.deadline.Store(&deadline)
+	inc.incident.Store(a.within)
+	inc.stop(a.err)
 }
 
 // hurry tells a supervisor that stops already that it has less time.
@@ -205,7 +232,8 @@ func (r *runner) abandon(ch *child) {
 	r.tree.ghosts.ended(ch.path, inc.number)
 }
 
-// emit tells the observers, and notes when a start is due for who asks.
+// emit tells the observers, and notes when a start is due for who asks. What
+// became ready is probed from then on.
 func (r *runner) emit(now time.Time, a *action) {
 	path, number, isSupervisor := r.core.path, r.self.number, true
 	if ch := a.child; ch != nil {
@@ -222,8 +250,35 @@ func (r *runner) emit(now time.Time, a *action) {
 	if a.event == EventAbandoned {
 		abandoned = a.child.unit.inc
 	}
-	e := Event{Time: now, Path: path, Supervisor: isSupervisor, Kind: a.event, Incarnation: number, Delay: a.delay, Err: a.err}
+	e := Event{Time: now, Path: path, Supervisor: isSupervisor, Kind: a.event, Incarnation: number, Delay: a.delay, Err: a.err, Incident: a.within}
+	if a.event == EventBackingOff || a.event == EventParked {
+		e.BudgetLeft = r.core.budget.left(now)
+	}
+	switch err := a.err.(type) {
+	case *remedyError:
+		e.Remedy, e.Err = err.name, err.error
+	case *BeatError:
+		if a.event == EventExited {
+			e.Stack = err.stack
+		}
+	}
+	if e.Incident != 0 {
+		r.tree.incidents.note(e, a.child)
+	}
 	r.tree.feed.emit(e, abandoned)
+	if a.event == EventReady && a.child.spec.Probe != nil {
+		r.attend(a.child)
+	}
+}
+
+// leave ends a part in an incident. If it was the last one, and heals, that is
+// told.
+func (r *runner) leave(now time.Time, a *action) {
+	healed := a.child != nil && a.child.state == Ready
+	if over, ok := r.tree.incidents.leave(a.within, now, healed); ok && healed {
+		r.tree.feed.emit(Event{Time: now, Path: over.Path, Kind: EventHealed, Incarnation: over.Incarnation,
+			Delay: over.Took(), Err: over.Cause, Incident: over.ID}, nil)
+	}
 }
 
 func (r *runner) schedule(ch *child, due time.Time) {
@@ -261,5 +316,6 @@ func (r *runner) end() {
 		}
 	}
 	r.watch.stop()
+	r.probers.Wait()
 	r.engine.close()
 }

@@ -24,8 +24,12 @@ type Snapshot struct {
 	Attempt     int       // consecutive failures that the backoff counts
 	NextStart   time.Time // while BackingOff or Parked
 	LastErr     error     // of its last failure or unclean stop
-	Impairment  error     // what it says of itself while it works badly
+	Impairment  error     // what it, or its probe, says while it works badly
 	Abandoned   int       // abandoned incarnations that still run
+
+	// Probe is what the incarnation's probe found last; nil before its first
+	// check, and without one.
+	Probe *ProbeState
 
 	// Of a supervisor: the restarts counted against its Intensity, how many
 	// it still allows, -1 for no limit, and what its Spec says.

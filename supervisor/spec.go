@@ -205,7 +205,7 @@ func (s Spec) StopBudget() (budget time.Duration, worst string) {
 	for i := range s.Children {
 		d, path := s.Children[i].StopBudget()
 		if d > longest {
-			longest, worst = d, join(s.Name, path)
+			longest, worst = d, pathOf(s.Name, path)
 		}
 		budget += min(d, math.MaxInt64-budget) // long waits do not add up to short ones
 	}
@@ -236,6 +236,7 @@ func (s *Spec) stopTimeout() time.Duration {
 
 // clone copies the tree, so that the caller may go on changing its own.
 func (s Spec) clone() Spec {
+	s.Probe = s.Probe.clone()
 	s.Children, s.DependsOn = slices.Clone(s.Children), slices.Clone(s.DependsOn)
 	for i := range s.Children {
 		s.Children[i] = s.Children[i].clone()
@@ -251,7 +252,7 @@ func orDefault[T comparable](v, fallback T) T {
 	return v
 }
 
-func join(parent, name string) string {
+func pathOf(parent, name string) string {
 	if parent == "" {
 		return name
 	}

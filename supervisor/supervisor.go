@@ -53,9 +53,12 @@ type Supervisor struct {
 	root *child // in no core: it has no siblings
 	base context.Context
 
-	feed    feed
-	ghosts  ghosts
-	changed broadcast // rings after every change of a node, while somebody listens
+	feed      feed
+	incidents incidents
+	ghosts    ghosts
+	turns     turns
+	applying  chan struct{} // holds a token while an Apply is at work
+	changed   broadcast     // rings after every change of a node, while somebody listens
 
 	status   atomic.Int32 // the root's, by its own children
 	stuck    atomic.Int64 // loops that are
@@ -82,7 +85,9 @@ func New(spec Spec, opts Options) (*Supervisor, error) {
 	spec = spec.clone()
 	opts.EventBuffer = orDefault(opts.EventBuffer, DefaultEventBuffer)
 	opts.MaxAbandoned = orDefault(opts.MaxAbandoned, DefaultMaxAbandoned)
-	return &Supervisor{opts: opts, root: &child{spec: &spec, path: spec.Name, since: time.Now()}}, nil
+	s := &Supervisor{opts: opts, root: &child{spec: &spec, path: spec.Name, since: time.Now()}, applying: make(chan struct{}, 1)}
+	s.root.unit.spec.Store(&spec)
+	return s, nil
 }
 
 func (o Options) validate(spec Spec) error {
@@ -101,8 +106,8 @@ func (o Options) validate(spec Spec) error {
 // Run runs the tree until ctx is done, and returns nil, or until its root
 // gives up, and returns why: the chain of errors leads from the root to the
 // first failure. Its values reach the workers. Goroutines that were abandoned
-// and still run are named in the error, which wraps ErrAbandoned; everything
-// else has ended when Run returns. A tree runs once; then Run returns ErrRan.
+// and still run, checks and remedies that hang among them, are named in the
+// error, which wraps ErrAbandoned; everything else has ended when Run returns. A tree runs once; then Run returns ErrRan.
 func (s *Supervisor) Run(ctx context.Context) error {
 	if !s.phase.CompareAndSwap(phaseNew, phaseRunning) {
 		return ErrRan
@@ -111,7 +116,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.feed.start(s.opts.Observer, s.opts.EventBuffer)
 	s.root.incarnation = 1
 	inc := newIncarnation(s, nil, s.root)
-	s.warn()
+	s.warn(s.root.spec)
 	s.emit(EventStarted, nil)
 	if ctx.Err() != nil {
 		s.draining.Store(true)
@@ -127,6 +132,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	} else {
 		s.emit(EventExited, err)
 	}
+	s.turns.rest(lastChance)
 	s.feed.stop(time.Second)
 	return s.verdict(err)
 }
@@ -163,7 +169,7 @@ func (s *Supervisor) verdict(err error) error {
 	if err == ErrAutoShutdown {
 		err = nil
 	}
-	if paths := s.ghosts.paths(); len(paths) > 0 {
+	if paths := append(s.ghosts.paths(), s.turns.names()...); len(paths) > 0 {
 		err = errors.Join(err, fmt.Errorf("%w still run: %s", ErrAbandoned, strings.Join(paths, ", ")))
 	}
 	return err
@@ -173,8 +179,8 @@ func (s *Supervisor) emit(kind EventKind, err error) {
 	s.feed.emit(Event{Time: time.Now(), Path: s.root.path, Supervisor: true, Kind: kind, Incarnation: 1, Err: err}, nil)
 }
 
-func (s *Supervisor) warn() {
-	for _, w := range s.root.spec.warnings(s.opts) {
+func (s *Supervisor) warn(spec *Spec) {
+	for _, w := range spec.warnings(s.opts) {
 		s.emit(EventWarning, w)
 	}
 }

@@ -47,9 +47,9 @@ func (v *validator) fault(path, format string, args ...any) {
 // node checks s, which stands below parent (nil for a root) in the supervisor
 // at path above, and everything below it.
 func (v *validator) node(above string, s, parent *Spec) {
-	path := join(above, s.Name)
+	path := pathOf(above, s.Name)
 	if s.Name == "" {
-		path = join(above, "(no name)")
+		path = pathOf(above, "(no name)")
 	}
 	v.name(path, s.Name)
 	if s.Fault != nil {
@@ -57,6 +57,7 @@ func (v *validator) node(above string, s, parent *Spec) {
 	}
 	v.kind(path, s)
 	v.common(path, s)
+	v.health(path, s)
 	if parent != nil {
 		v.significance(path, s, parent)
 	}
@@ -143,7 +144,7 @@ func (v *validator) children(path string, s *Spec) {
 	for i := range s.Children {
 		child := &s.Children[i]
 		if seen[child.Name] {
-			v.fault(join(path, child.Name), "two children have this name; rename one")
+			v.fault(pathOf(path, child.Name), "two children have this name; rename one")
 		}
 		seen[child.Name] = true
 		v.node(path, child, s)

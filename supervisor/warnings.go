@@ -28,10 +28,11 @@ func (w *warner) warn(path, format string, args ...any) {
 }
 
 func (w *warner) node(above string, s *Spec) {
-	path := join(above, s.Name)
+	path := pathOf(above, s.Name)
 	for i := range s.Children {
 		child := &s.Children[i]
-		w.policy(join(path, child.Name), child, s)
+		w.policy(pathOf(path, child.Name), child, s)
+		w.probe(pathOf(path, child.Name), child.Probe)
 		w.node(path, child)
 	}
 }

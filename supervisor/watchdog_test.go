@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -17,7 +18,7 @@ func TestWatchdogNoticesAStuckLoop(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var stuck atomic.Int64
-			w := &watchdog{stuck: &stuck}
+			w := newWatchdog(&stuck)
 			after := func(d time.Duration, want int64) {
 				t.Helper()
 				time.Sleep(d)
@@ -45,7 +46,7 @@ func TestWatchdogNoticesAStuckLoop(t *testing.T) {
 func TestWatchdogBearsABusyLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stuck atomic.Int64
-		w := &watchdog{stuck: &stuck}
+		w := newWatchdog(&stuck)
 		for range 100 {
 			w.waiting()
 			w.busy()
@@ -60,5 +61,32 @@ func TestWatchdogBearsABusyLoop(t *testing.T) {
 		if w.armed {
 			t.Error("an idle loop's watchdog is still armed")
 		}
+	})
+}
+
+// TestIdleWorkerHasNoTimer: one that waits for work costs nothing more.
+func TestIdleWorkerHasNoTimer(t *testing.T) { // S34
+	synctest.Test(t, func(t *testing.T) {
+		sup, err := New(Spec{Name: "app", Children: []Spec{}}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sup.base = context.Background()
+		ch := &child{}
+		ch.unit.spec.Store(&Spec{BeatTimeout: time.Second})
+		inc := newIncarnation(sup, nil, ch)
+		inc.heartBegins()
+		inc.heart.owesAnew()
+		inc.heart.owesNothing()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if inc.heart.armed {
+			t.Error("an idle worker's heart is still armed")
+		}
+		inc.heart.owesAnew()
+		if !inc.heart.armed {
+			t.Error("a busy worker's heart is not armed")
+		}
+		inc.heartStops()
 	})
 }

@@ -14,8 +14,8 @@ import (
 
 // Observer returns an Options.Observer that logs each event as one line. The
 // message is the event's own wording without path and error, which are fields:
-// path, incarnation, seq, delay, error, and the stack of a panic or of an
-// abandoned goroutine. The time is the logger's own. See Level for the levels.
+// path, incarnation, seq, remedy, delay, error, and the stack of a panic or of
+// a goroutine that hangs. The time is the logger's own. See Level for the levels.
 func Observer(log zerolog.Logger) func(supervisor.Event) {
 	return func(e supervisor.Event) {
 		line := log.WithLevel(Level(e))
@@ -24,6 +24,9 @@ func Observer(log zerolog.Logger) func(supervisor.Event) {
 			line.Uint64("incarnation", e.Incarnation)
 		}
 		line.Uint64("seq", e.Seq)
+		if e.Remedy != "" {
+			line.Str("remedy", e.Remedy)
+		}
 		if e.Delay > 0 {
 			line.Dur("delay", e.Delay)
 		}
@@ -39,9 +42,14 @@ func Observer(log zerolog.Logger) func(supervisor.Event) {
 
 // Level is Error for what a person should look into (a supervisor that gives
 // up, an abandoned goroutine), Warn for failures that the tree takes care of,
-// Info for nodes that become ready or end, and Debug for the steps between.
+// Info for nodes that become ready or end, and remedies that helped, and Debug for the steps between.
 func Level(e supervisor.Event) zerolog.Level {
 	switch e.Kind {
+	case supervisor.EventRemedy:
+		if e.Err == nil {
+			return zerolog.InfoLevel
+		}
+		return zerolog.WarnLevel
 	case supervisor.EventGaveUp, supervisor.EventAbandoned:
 		return zerolog.ErrorLevel
 	case supervisor.EventExited, supervisor.EventStartFailed, supervisor.EventBackingOff,

@@ -1,0 +1,65 @@
+package supervisor
+
+// This file keeps track of what belongs together: a failure, those that it
+// takes down, their restarts, and what it leads to above. A child is involved
+// in at most one incident, from its failure, or that of a sibling which takes
+// it down, until it is ready again or rests for another reason.
+
+// troubled involves a child in the incident of its failure. Who starts one by
+// hand is told of its failure, and nobody else need be.
+func (c *core) troubled(ch *child, end ending) {
+	if ch.manual == nil {
+		c.involve(ch, c.incidentOf(ch, end))
+	}
+}
+
+// incidentOf returns the incident that a failure belongs to: the one that came
+// up from below, the one that the whole supervisor is in, the child's last one
+// if it has not settled since, or else a new one.
+func (c *core) incidentOf(ch *child, end ending) uint64 {
+	switch {
+	case end.incident != 0:
+		return end.incident
+	case c.incident != 0:
+		return c.incident
+	case ch.incident != 0 && (ch.involved || !c.settled(ch)):
+		return ch.incident
+	}
+	return c.newIncident()
+}
+
+func (c *core) involve(ch *child, incident uint64) {
+	if ch.involved && ch.incident == incident {
+		return
+	}
+	c.dismiss(ch)
+	ch.incident, ch.involved = incident, true
+	c.act(action{do: join, child: ch})
+}
+
+// dismiss ends the child's part in its incident, if it has one.
+func (c *core) dismiss(ch *child) {
+	if ch.involved {
+		c.act(action{do: leave, child: ch})
+		ch.involved = false
+	}
+}
+
+// hold keeps the incident over which the supervisor fails from ending before
+// the supervisor above has taken it over.
+func (c *core) hold() {
+	if c.incident == 0 {
+		c.incident = c.newIncident()
+	}
+	c.held = true
+	c.act(action{do: join})
+}
+
+// incidentNow returns what an action about ch, or about the supervisor itself
+// for nil, belongs to.
+func (c *core) incidentNow(ch *child) uint64 {
+	if ch != nil && ch.involved {
+		return ch.incident
+	}
+	return c.incident
+}

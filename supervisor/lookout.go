@@ -1,0 +1,89 @@
+package supervisor
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A lookout notices that an answer is owed for too long. Nobody polls, and who
+// owes none has no timer: the first debt arms it, it looks again while there is
+// one, and then rests.
+type lookout struct {
+	patience time.Duration
+	notice   func(late bool) // called by each look, with mu held
+	epoch    time.Time
+	since    atomic.Int64 // since when an answer is owed, as now; 0: none is
+
+	mu    sync.Mutex // guards all below
+	timer *time.Timer
+	armed bool
+	ended bool
+}
+
+// init must be called before all else.
+func (l *lookout) init(patience time.Duration, notice func(late bool)) {
+	l.patience, l.notice, l.epoch = patience, notice, time.Now()
+}
+
+// now is by the monotonic clock, which nobody sets, and never 0.
+func (l *lookout) now() int64 { return 1 + int64(time.Since(l.epoch)) }
+
+// owes says that an answer is owed, from now on or from earlier.
+func (l *lookout) owes() {
+	if l.since.Load() == 0 && l.since.CompareAndSwap(0, l.now()) {
+		l.arm()
+	}
+}
+
+// owesAnew says that one was given, and the next is owed from now on.
+func (l *lookout) owesAnew() {
+	if l.since.Swap(l.now()) == 0 {
+		l.arm()
+	}
+}
+
+// owesNothing says that all were given.
+func (l *lookout) owesNothing() { l.since.Store(0) }
+
+func (l *lookout) arm() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.armed || l.ended:
+		return
+	case l.timer == nil:
+		l.timer = time.AfterFunc(l.patience, l.look)
+	default:
+		l.timer.Reset(l.patience)
+	}
+	l.armed = true
+}
+
+// look notices whether an answer is late, and looks again while one is owed.
+func (l *lookout) look() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return
+	}
+	since := l.since.Load()
+	owed := time.Duration(l.now() - since)
+	l.notice(since != 0 && owed >= l.patience)
+	l.armed = since != 0 && !l.ended
+	if l.armed {
+		l.timer.Reset(max(l.patience-owed, l.patience/10))
+	}
+}
+
+// stop ends the watch: nothing is late any more. It waits for a look that is
+// under way.
+func (l *lookout) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	l.notice(false)
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+}

@@ -1,0 +1,264 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A prober is the probe of one incarnation at work: one goroutine, from ready
+// to the end of the incarnation's context. Checks and remedies run in others,
+// so that none that hangs holds it up.
+type prober struct {
+	Probe // with its defaults
+	inc   *incarnation
+	care  *care
+
+	err       error // of the last check
+	took      time.Duration
+	failures  int  // in a row
+	successes int  // in a row
+	impaired  bool // as the core was told
+	rung      int  // the remedies before it have been tried, or may not be, since the threshold
+	attempts  map[string]int
+}
+
+// A care is what outlives the incarnations of a probed child.
+type care struct {
+	mu    sync.Mutex           // guards all below
+	tried map[string]time.Time // when each remedy was begun last
+	state ProbeState
+	of    uint64  // the incarnation that state is of
+	said  []Event // since all was well, at most maxSaid, oldest first
+}
+
+// maxSaid is how much of what a probe found is kept for an Incident.
+const maxSaid = 8
+
+// note keeps what the probe has found or done.
+func (c *care) note(e Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.said = append(c.said, e)
+	if len(c.said) > maxSaid {
+		c.said = c.said[1:]
+	}
+}
+
+func (c *care) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.said = nil
+}
+
+// before returns what was noted; nothing without a probe.
+func (c *care) before() []Event {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.said)
+}
+
+// attend probes the incarnation of ch that has just become ready.
+func (r *runner) attend(ch *child) {
+	c := ch.unit.care.Load()
+	if c == nil {
+		c = &care{tried: make(map[string]time.Time)}
+		ch.unit.care.Store(c)
+	}
+	p := &prober{inc: ch.unit.inc, care: c, attempts: make(map[string]int)}
+	r.probers.Go(p.run)
+}
+
+// run climbs the ladder: check, remedies, restart.
+func (p *prober) run() {
+	for p.renew() && p.pause() && p.check() {
+		p.tell()
+		for p.failures >= p.Failures {
+			remedy := p.remedy()
+			if remedy == nil {
+				p.inc.unhealthy(fmt.Errorf("%d checks in a row failed: %w", p.failures, p.err))
+				return
+			}
+			if !p.try(remedy) {
+				return
+			}
+		}
+	}
+}
+
+// renew takes the Probe that is in the Spec now. Without one it ends.
+func (p *prober) renew() bool {
+	probe := p.inc.spec().Probe
+	if probe == nil {
+		p.inc.impaired(byProbe, nil)
+		return false
+	}
+	p.Probe = probe.withDefaults()
+	return true
+}
+
+// pause waits for the next check. Like all that takes time here it reports
+// false once the worker is told to stop, or has ended.
+func (p *prober) pause() bool {
+	timer := time.NewTimer(p.spread())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.inc.ctx.Done():
+		return false
+	}
+}
+
+// check makes one, and counts.
+func (p *prober) check() bool {
+	began := time.Now()
+	p.err = p.inc.call("check", p.Timeout, p.Check)
+	p.took = time.Since(began)
+	if p.err != nil {
+		p.failures, p.successes = p.failures+1, 0
+	} else {
+		p.failures, p.successes, p.rung = 0, p.successes+1, 0
+	}
+	return p.inc.ctx.Err() == nil
+}
+
+// tell says what the last check has shown.
+func (p *prober) tell() {
+	p.care.show(p.inc.number, ProbeState{At: time.Now(), Took: p.took, Err: p.err,
+		Failures: p.failures, Threshold: p.Failures, Interval: p.Interval, Next: p.next()})
+	switch {
+	case p.err != nil:
+		p.impaired = true
+		p.care.note(Event{Time: time.Now(), Path: p.inc.path(), Kind: EventImpaired, Incarnation: p.inc.number, Err: p.err})
+		p.inc.impaired(byProbe, p.err)
+	case p.impaired && p.successes >= p.Successes:
+		p.impaired = false
+		p.care.forget()
+		p.inc.impaired(byProbe, nil)
+	}
+}
+
+func (p *prober) next() string {
+	if p.failures < p.Failures {
+		return "check"
+	}
+	if remedy := p.remedy(); remedy != nil {
+		return "remedy " + remedy.Name
+	}
+	return "restart"
+}
+
+// remedy returns the next that may be tried, nil if there is none.
+func (p *prober) remedy() *Remedy {
+	for ; p.rung < len(p.Remedies); p.rung++ {
+		remedy := &p.Remedies[p.rung]
+		if p.attempts[remedy.Name] < remedy.Attempts && p.care.rested(remedy) {
+			return remedy
+		}
+	}
+	return nil
+}
+
+// try tries a remedy, and has a check say whether it helped.
+func (p *prober) try(remedy *Remedy) bool {
+	p.rung++
+	p.attempts[remedy.Name]++
+	p.care.try(remedy)
+	why := p.inc.call("remedy "+remedy.Name, remedy.Timeout, remedy.Do)
+	if p.inc.ctx.Err() != nil || !p.check() {
+		return false
+	}
+	if why == nil || p.err == nil {
+		why = p.err
+	}
+	p.care.note(Event{Time: time.Now(), Path: p.inc.path(), Kind: EventRemedy, Incarnation: p.inc.number, Remedy: remedy.Name, Err: why})
+	p.inc.tell(&input{kind: remedied, err: &remedyError{remedy.Name, why}}) // by way of the loop, as all else that it is told: in order
+	p.tell()
+	return true
+}
+
+// rested reports whether the remedy has cooled down.
+func (c *care) rested(remedy *Remedy) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := c.tried[remedy.Name]
+	return last.IsZero() || time.Since(last) >= remedy.Cooldown
+}
+
+func (c *care) try(remedy *Remedy) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tried[remedy.Name] = time.Now()
+}
+
+// show leaves what the probe of an incarnation has found, unless a later one
+// has already.
+func (c *care) show(number uint64, state ProbeState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if number >= c.of {
+		c.of, c.state = number, state
+	}
+}
+
+// shown returns what the probe of an incarnation found last, nil if it found
+// nothing yet.
+func (c *care) shown(number uint64) *ProbeState {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of != number || number == 0 {
+		return nil
+	}
+	state := c.state
+	return &state
+}
+
+// call runs f, a check or a remedy, in its turn and in a goroutine of its own,
+// and waits no longer than timeout for it. What f says after that, and after
+// the worker was told to stop, counts for nothing.
+func (inc *incarnation) call(what string, timeout time.Duration, f func(context.Context) error) error {
+	deadline := time.Now().Add(timeout)
+	ctx, cancel := context.WithDeadline(inc.ctx, deadline)
+	defer cancel()
+	turn := fmt.Sprintf("%s (%s)", inc.path(), what)
+	if err := inc.tree.turns.take(ctx, turn); err != nil {
+		return err
+	}
+	result := make(chan error, 1)
+	go inc.answer(ctx, turn, f, result)
+	select {
+	case err := <-result:
+		if time.Now().Before(deadline) {
+			return err
+		}
+	case <-ctx.Done():
+	}
+	return fmt.Errorf("%w: no answer within %v", ErrUnavailable, timeout)
+}
+
+// answer gives the turn back before the result, so that nothing is found to
+// run any more that is known to have ended. The error is put into words here,
+// where its method may take its time.
+func (inc *incarnation) answer(ctx context.Context, turn string, f func(context.Context) error, result chan<- error) {
+	err := errGoexit
+	defer func() {
+		if value := recover(); value != nil {
+			err = Recovered(value)
+		}
+		if err != nil {
+			err = &worded{err, textOf(err)}
+		}
+		inc.tree.turns.giveBack(turn)
+		result <- err
+	}()
+	err = f(ctx)
+}
