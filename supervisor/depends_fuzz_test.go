@@ -105,11 +105,11 @@ func (w *fuzzWorld) checkNeeds(ch *child) {
 	}
 }
 
-// checkGone: nobody starts in order before those that went down with it have
+// checkGone: nobody starts with its group before those that went down with it have
 // gone.
 func (w *fuzzWorld) checkGone(ch *child) {
 	for by, run := range w.live {
-		if ch.wave != alone && needs(by, ch) && run.told && errors.Is(by.cause, ErrSibling) {
+		if ch.wave == groupMove && needs(by, ch) && run.told && errors.Is(by.cause, ErrSibling) {
 			w.fail("%s starts before %s, which needs it, has gone", ch.path, by.path)
 		}
 	}
