@@ -731,7 +731,7 @@ func (w *fuzzWorld) left(a action) {
 // supervisor that gave up.
 func (w *fuzzWorld) incidentsAreOver() {
 	for id, n := range w.involved {
-		if held := w.core.held && id == w.core.incident; n != 0 && !(held && n == 1) {
+		if held := w.core.held && id == w.core.incident; n != 0 && (!held || n != 1) {
 			w.fail("incident %d ends with %d involved", id, n)
 		}
 	}
