@@ -112,6 +112,15 @@ func (c *core) addChild(call *call) {
 	c.link(ch)
 	c.wait(ch, call)
 	ch.manual = call
+	c.bring(ch)
+}
+
+// bring starts a Pending child because somebody asked for it: now, or when what
+// it depends on is ready.
+func (c *core) bring(ch *child) {
+	if c.spec.Strategy == DependentsForOne {
+		c.join(ch, firstStart)
+	}
 	c.launch(ch)
 }
 
@@ -122,7 +131,7 @@ func (c *core) startChild(ch *child, call *call) {
 		ch.manual = call
 		c.aim(ch, up)
 		c.become(ch, Pending)
-		c.launch(ch)
+		c.bring(ch)
 	case ch.state == Stopping && ch.goal == down:
 		c.wait(ch, call)
 		ch.manual = call
@@ -174,7 +183,7 @@ func (c *core) restartChild(ch *child, call *call) {
 	case ch.state == Stopped:
 		c.aim(ch, up)
 		c.become(ch, Pending)
-		c.launch(ch)
+		c.bring(ch)
 	case ch.state == BackingOff, ch.state == Parked:
 		ch.leave()
 		c.retry(ch)

@@ -33,10 +33,10 @@ func (ch *child) gatesItself() bool {
 }
 
 // mayStop and mayStart report whether no neighbour keeps the child from it;
-// those of a child without any never do. One that starts alone does not wait
-// for a group to stop.
+// those of a child without any never do. Who does not start with a group does
+// not wait for one to stop.
 func (ch *child) mayStop() bool  { return ch.leanedOn == 0 }
-func (ch *child) mayStart() bool { return ch.gated == 0 && (ch.leanedOn == 0 || ch.wave == alone) }
+func (ch *child) mayStart() bool { return ch.gated == 0 && (ch.leanedOn == 0 || ch.wave != groupMove) }
 
 // shift makes the neighbours of ch bear its stance instead of the one before.
 func (ch *child) shift(before stance) {
