@@ -33,6 +33,7 @@ import (
 	"github.com/coppice-go/coppice/services/internal/fault"
 	"github.com/coppice-go/coppice/services/internal/probe"
 	"github.com/coppice-go/coppice/services/internal/secret"
+	"github.com/coppice-go/coppice/services/internal/tied"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
@@ -183,12 +184,7 @@ func (kv *KV) options(life context.Context) *redis.Options {
 	if dial == nil {
 		dial = redis.NewDialer(o)
 	}
-	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
-		return dial(ctx, network, addr)
-	}
+	o.Dialer = tied.Dial(life, dial) // the client closes its connections at once
 	return o
 }
 

@@ -3,12 +3,12 @@ package sqldb
 import (
 	"context"
 	"errors"
-	"net"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
+
+	"github.com/coppice-go/coppice/services/internal/tied"
 )
 
 // postgres connects to a PostgreSQL server.
@@ -25,9 +25,11 @@ func newPostgres(cfg Config) (driver, error) {
 	return postgres{conf}, nil
 }
 
+// open ties the connections to life: pgx would wait, in the background, 15 s
+// for a server that does not answer.
 func (p postgres) open(life context.Context, cfg Config) *sqlx.DB {
 	conf := p.conf.Copy()
-	conf.DialFunc = tie(life, conf.DialFunc)
+	conf.DialFunc = tied.Conns(life, conf.DialFunc)
 	return cfg.limit(sqlx.NewDb(stdlib.OpenDB(*conf), "pgx"))
 }
 
@@ -40,30 +42,3 @@ func (p postgres) checker(ctx context.Context, db *sqlx.DB) (func(context.Contex
 }
 
 func (p postgres) password() string { return p.conf.Password }
-
-// tie returns a dial whose connections are closed when life ends, if not
-// before, and which fails from then on. Without it pgx waits, in the
-// background, 15 s for a server that does not answer.
-func tie(life context.Context, dial pgconn.DialFunc) pgconn.DialFunc {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return &tied{conn, context.AfterFunc(life, func() { _ = conn.Close() })}, nil
-	}
-}
-
-// tied is a connection that is closed when a context ends.
-type tied struct {
-	net.Conn
-	untie func() bool
-}
-
-func (t *tied) Close() error {
-	t.untie()
-	return t.Conn.Close()
-}
