@@ -29,26 +29,22 @@ package workerpool
 import (
 	"cmp"
 	"context"
-	"errors"
-	"maps"
 	"runtime"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 
+	"github.com/coppice-go/coppice/services/internal/bell"
 	"github.com/coppice-go/coppice/services/internal/fault"
+	"github.com/coppice-go/coppice/services/internal/ledger"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
 var (
 	// ErrFull is what TrySubmit returns while the queue is full.
-	ErrFull = errors.New("workerpool: queue is full")
+	ErrFull = ledger.ErrFull
 
 	// ErrClosed is what Submit and TrySubmit return once Close was called.
-	ErrClosed = errors.New("workerpool: closed")
-
-	errGoexit = errors.New("called runtime.Goexit")
+	ErrClosed = ledger.ErrClosed
 )
 
 // Config describes a Pool. Run is needed; every other field has a useful zero
@@ -119,15 +115,9 @@ type Pool[J any] struct {
 	cfg   Config[J]
 	fault error
 
-	work, room bell // rung when a job is queued, and when one leaves the queue
-
-	mu         sync.Mutex // guards all below
-	closed     bool
-	queue      []*entry[J]
-	retrying   map[*entry[J]]bool // those whose next attempt is not due
-	dead       []DeadJob[J]       // oldest first
-	handedBack []J
-	stats      Stats // but for what the lengths of the above say
+	jobs *ledger.Ledger[J] // where each job is
+	work bell.Bell         // rung when a job is queued
+	room bell.Bell         // rung when one has left the queue
 }
 
 // DeadJob is a job whose last attempt failed.
@@ -161,10 +151,9 @@ type Stats struct {
 // New returns a pool without workers: those run where its Spec stands in a
 // tree. It never fails; faults in cfg are reported by supervisor.New.
 func New[J any](cfg Config[J]) *Pool[J] {
-	return &Pool[J]{
-		cfg: cfg.withDefaults(), fault: cfg.validate(),
-		work: make(bell, 1), room: make(bell, 1), retrying: map[*entry[J]]bool{},
-	}
+	fault, cfg := cfg.validate(), cfg.withDefaults()
+	limits := ledger.Limits{Waiting: cfg.Queue, Attempts: cfg.Attempts, DeadLetters: cfg.DeadLetters}
+	return &Pool[J]{cfg: cfg, fault: fault, jobs: ledger.New[J](limits), work: bell.New(), room: bell.New()}
 }
 
 // Spec returns a supervisor of the pool's workers, named "1", "2" and so on.
@@ -190,7 +179,7 @@ func (p *Pool[J]) Spec(name string) supervisor.Spec {
 // returned nil. Jobs start in the order in which they were accepted; callers
 // that wait are served in no particular order.
 func (p *Pool[J]) Submit(ctx context.Context, job J) (err error) {
-	if !p.room.await(ctx, func() bool { err = p.TrySubmit(job); return err != ErrFull }) {
+	if !p.room.Await(ctx, func() bool { err = p.TrySubmit(job); return err != ErrFull }) {
 		return context.Cause(ctx)
 	}
 	return err
@@ -199,17 +188,11 @@ func (p *Pool[J]) Submit(ctx context.Context, job J) (err error) {
 // TrySubmit adds job to the queue, or returns ErrFull or ErrClosed. It never
 // waits.
 func (p *Pool[J]) TrySubmit(job J) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.closed:
-		return ErrClosed
-	case len(p.queue)+len(p.retrying) >= p.cfg.Queue:
-		return ErrFull
+	err := p.jobs.Submit(job)
+	if err == nil {
+		p.work.Ring()
 	}
-	p.stats.Submitted++
-	p.put(len(p.queue), &entry[J]{job: job})
-	return nil
+	return err
 }
 
 // Close ends the pool for good: nothing is accepted any more, and the jobs
@@ -218,38 +201,23 @@ func (p *Pool[J]) TrySubmit(job J) error {
 // their last attempt. Close returns every job handed back so far, whenever it
 // is called. Call it once the tree's Run has returned.
 func (p *Pool[J]) Close() []J {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	for _, e := range slices.AppendSeq(p.queue, maps.Keys(p.retrying)) {
-		p.handedBack = append(p.handedBack, e.job)
-	}
-	p.queue, p.retrying = nil, nil
-	p.room.ring()
-	return slices.Clone(p.handedBack)
+	defer p.room.Ring() // those who wait for room learn that there is none
+	return p.jobs.Close()
 }
 
 // Dead returns the dead letters, oldest first.
-func (p *Pool[J]) Dead() []DeadJob[J] {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.dead)
-}
+func (p *Pool[J]) Dead() []DeadJob[J] { return deadJobs(p.jobs.Dead()) }
 
 // TakeDead returns the dead letters, oldest first, and keeps them no longer:
 // those who call it get each of them once.
-func (p *Pool[J]) TakeDead() (dead []DeadJob[J]) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	dead, p.dead = p.dead, nil
+func (p *Pool[J]) TakeDead() []DeadJob[J] { return deadJobs(p.jobs.TakeDead()) }
+
+func deadJobs[J any](entries []ledger.Entry[J]) (dead []DeadJob[J]) {
+	for _, e := range entries {
+		dead = append(dead, DeadJob[J](e))
+	}
 	return dead
 }
 
 // Stats returns the counts of this moment.
-func (p *Pool[J]) Stats() Stats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := p.stats
-	s.HandedBack, s.Queued, s.Retrying = len(p.handedBack), len(p.queue), len(p.retrying)
-	return s
-}
+func (p *Pool[J]) Stats() Stats { return Stats(p.jobs.Counts()) }

@@ -577,53 +577,6 @@ func TestAnAbandonedJobCountsOnceWhenItEnds(t *testing.T) {
 	}
 }
 
-// One token of a bell is enough for all that wait, since each passes it on.
-func TestATokenIsPassedOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := New(Config[int]{Workers: 4, Queue: 3, Run: func(context.Context, int) error {
-			time.Sleep(time.Second)
-			return nil
-		}})
-		tr := startPool(t, p)
-		synctest.Wait() // all workers are idle
-		p.mu.Lock()
-		for j := range 3 {
-			p.stats.Submitted++
-			p.queue = append(p.queue, &entry[int]{job: j})
-		}
-		p.work.ring()
-		p.mu.Unlock()
-		synctest.Wait()
-		wantStats(t, p, Stats{Submitted: 3, InFlight: 3})
-		tr.stop()
-
-		submit(t, p, 1, 2, 3)
-		for j := range 3 {
-			go func() { _ = p.Submit(t.Context(), j) }()
-		}
-		synctest.Wait()
-		p.mu.Lock()
-		p.queue, p.stats.Submitted = nil, 0
-		p.room.ring()
-		p.mu.Unlock()
-		synctest.Wait()
-		wantStats(t, p, Stats{Submitted: 3, Done: 3, Queued: 3})
-	})
-}
-
-// Whoever was woken and leaves without what he waited for, because his context
-// has ended as well, wakes the next.
-func TestATokenIsPassedOnByOneWhoGoes(t *testing.T) {
-	for range 20 { // as select picks one of the two at random
-		b := make(bell, 1)
-		gone, cancel := context.WithCancel(t.Context())
-		b.await(gone, func() bool { cancel(); b.ring(); return false })
-		if len(b) != 1 {
-			t.Fatal("he took the token with him")
-		}
-	}
-}
-
 // The retry is the pool's to remember, not the worker's that failed.
 func TestARetryIsTakenByWhoeverIsThere(t *testing.T) {
 	for stays := 1; stays <= 3; stays++ {
