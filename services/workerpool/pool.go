@@ -20,8 +20,9 @@
 //	}
 //
 // A panicking job is the job's failure and nothing else. One that calls
-// runtime.Goexit takes its worker's goroutine with it: that is a failed
-// attempt of the job, and the worker is restarted.
+// runtime.Goexit takes its worker's goroutine with it, and one that is stuck
+// (see Config.BeatTimeout) keeps it: that is a failed attempt of the job, and
+// the worker is restarted.
 //
 // Jobs are held in memory: those that the process dies with are gone.
 package workerpool
@@ -29,6 +30,8 @@ package workerpool
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 	"strconv"
 	"time"
@@ -57,8 +60,9 @@ type Config[J any] struct {
 	// another 5 s is abandoned: its job counts as in flight until it returns.
 	//
 	// An attempt fails when Run returns an error, panics or calls
-	// runtime.Goexit. An error returned after the context ended is no failure:
-	// the job was interrupted, and is run again. So jobs should be idempotent.
+	// runtime.Goexit. An error returned after the context ended is no failure,
+	// unless the job was stuck: the job was interrupted, and is run again. So
+	// jobs should be idempotent.
 	Run func(ctx context.Context, job J) error
 
 	// Workers is how many jobs run at once. Zero means runtime.GOMAXPROCS(0).
@@ -81,14 +85,17 @@ type Config[J any] struct {
 	// stop, before their context ends. Zero means 5 s.
 	DrainTimeout time.Duration
 
+	// BeatTimeout is how long a job may take, from its start and from each
+	// supervisor.Beat(ctx), to the next one or to its end. One that takes longer
+	// is stuck: its context ends at once, with supervisor.ErrUnhealthy, and its
+	// worker is restarted. That attempt has failed, unless Run returns nil after
+	// all. Zero expects no beats: busy is not stuck.
+	BeatTimeout time.Duration
+
 	// DeadLetters is how many dead jobs are kept for Dead and TakeDead; past it
 	// the oldest is forgotten. Zero means 1000.
 	DeadLetters int
 }
-
-// stopMargin is what a job has, after its context ended, to return before its
-// worker is abandoned.
-const stopMargin = 5 * time.Second
 
 // validate returns every fault of c's fields, each with its mend.
 func (c Config[J]) validate() error {
@@ -123,7 +130,7 @@ type Pool[J any] struct {
 // DeadJob is a job whose last attempt failed.
 type DeadJob[J any] struct {
 	Job      J
-	Err      error  // of the last attempt; a panic is a *supervisor.PanicError
+	Err      error  // of the last attempt; a panic is a *supervisor.PanicError, and a stuck one wraps supervisor.ErrUnhealthy
 	Stack    string // of the last attempt's panic or Goexit; else ""
 	Attempts int    // how many failed
 }
@@ -157,21 +164,28 @@ func New[J any](cfg Config[J]) *Pool[J] {
 }
 
 // Spec returns a supervisor of the pool's workers, named "1", "2" and so on.
-// They start and stop all at once. A worker can only fail by a job's Goexit,
-// which costs that job an attempt; so restarts need no further limit, and the
-// pool never fails. It is up, or degraded, as long as one worker is.
-func (p *Pool[J]) Spec(name string) supervisor.Spec {
-	var workers []supervisor.Spec
-	for i := range p.cfg.Workers {
-		workers = append(workers, supervisor.Spec{
-			Name: strconv.Itoa(i + 1), Run: p.run, StopTimeout: p.cfg.DrainTimeout + stopMargin,
-			Backoff: supervisor.Backoff{Min: 10 * time.Millisecond, Max: time.Second},
-		})
-	}
-	return supervisor.Spec{
-		Name: name, Children: workers, Fault: p.fault,
+// They start and stop all at once. A worker can only fail by a job, by its
+// Goexit or by being stuck, which costs that job an attempt; so restarts need
+// no further limit, and the pool never fails. It is up, or degraded, as long as
+// one worker is.
+func (p *Pool[J]) Spec(name string) supervisor.Spec { return p.SpecN(name, 0) }
+
+// SpecN is Spec with n workers; zero means Config.Workers. All Specs of a pool
+// work on the same jobs: by one with another n, Supervisor.Apply resizes the
+// pool while it runs, and the jobs of workers that go end as in every stop. A
+// negative n is a fault, reported by supervisor.New.
+func (p *Pool[J]) SpecN(name string, n int) supervisor.Spec {
+	spec := supervisor.Spec{
+		Name: name, Children: []supervisor.Spec{}, Fault: p.fault,
 		Concurrent: true, Quorum: 1, Intensity: supervisor.Unlimited,
 	}
+	if n < 0 {
+		spec.Fault = errors.Join(p.fault, fmt.Errorf("workerpool: SpecN for %d workers; zero means Config.Workers", n))
+	}
+	for i := range cmp.Or(n, p.cfg.Workers) {
+		spec.Children = append(spec.Children, p.worker(strconv.Itoa(i+1)))
+	}
+	return spec
 }
 
 // Submit adds job to the queue, waiting for room until ctx is done; then it

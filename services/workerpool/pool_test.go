@@ -100,12 +100,12 @@ func TestConformance(t *testing.T) {
 
 // S5: every fault at once, each with the path.
 func TestFaultsAreReportedBeforeAnythingStarts(t *testing.T) {
-	p := New(Config[int]{Workers: -1, Queue: -1, Attempts: -1, DrainTimeout: -1, DeadLetters: -1, Backoff: supervisor.Backoff{Min: 2, Max: 1}})
+	p := New(Config[int]{Workers: -1, Queue: -1, Attempts: -1, DrainTimeout: -1, BeatTimeout: -1, DeadLetters: -1, Backoff: supervisor.Backoff{Min: 2, Max: 1}})
 	_, err := supervisor.New(supervisor.Spec{Name: "shop", Children: []supervisor.Spec{p.Spec("pool")}}, supervisor.Options{})
 	if err == nil {
 		t.Fatal("New accepted a faulty pool")
 	}
-	for _, want := range []string{"shop/pool", "Run", "Workers", "Queue", "Attempts", "DrainTimeout", "DeadLetters", "Config.Backoff.Min"} {
+	for _, want := range []string{"shop/pool", "Run", "Workers", "Queue", "Attempts", "DrainTimeout", "BeatTimeout", "DeadLetters", "Config.Backoff.Min"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the fault does not name %s: %v", want, err)
 		}
