@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
 
+	"github.com/coppice-go/coppice/services/internal/probed"
 	"github.com/coppice-go/coppice/services/internal/tied"
 )
 
@@ -16,13 +17,13 @@ type postgres struct{ conf *pgx.ConnConfig }
 
 // newPostgres does not repeat what pgx says about a DSN that it cannot parse:
 // pgx masks the password where it recognises it, and here it may not.
-func newPostgres(cfg Config) (driver, error) {
+func newPostgres(cfg Config) (d driver, password string, err error) {
 	conf, err := pgx.ParseConfig(cfg.DSN)
 	if err != nil {
-		return nil, errors.New(`sqldb: Config.DSN is no PostgreSQL URL or keyword list; write "postgres://user:password@host:5432/database" or "host=… user=…"`)
+		return nil, "", errors.New(`sqldb: Config.DSN is no PostgreSQL URL or keyword list; write "postgres://user:password@host:5432/database" or "host=… user=…"`)
 	}
 	conf.ConnectTimeout = cfg.ConnectTimeout
-	return postgres{conf}, nil
+	return postgres{conf}, conf.Password, nil
 }
 
 // open ties the connections to life: pgx would wait, in the background, 15 s
@@ -37,8 +38,6 @@ func (p postgres) openProbed(life context.Context, cfg Config) *sqlx.DB {
 	return p.open(life, cfg.single())
 }
 
-func (p postgres) checker(ctx context.Context, db *sqlx.DB) (func(context.Context) error, error) {
+func (p postgres) checker(ctx context.Context, db *sqlx.DB) (probed.Check, error) {
 	return db.PingContext, db.PingContext(ctx)
 }
-
-func (p postgres) password() string { return p.conf.Password }
