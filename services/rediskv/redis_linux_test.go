@@ -89,6 +89,7 @@ func TestRestartsAtAFrozenRedisServerPileUpNoGoroutines(t *testing.T) {
 	server := servers.StartRedis(t)
 	tree := servicetest.Start(t, realKV(server).Spec("cache"), servers.Password)
 	tree.Await(supervisor.EventReady)
+	tree.AwaitProbe()
 	before := runtime.NumGoroutine()
 	for range 2 {
 		server.Freeze()

@@ -6,11 +6,11 @@
 //	err := rd.Client.Do(ctx, func(ctx context.Context, c *redis.Client) error { … })
 //
 // Each incarnation has a client of its own. It is ready when the server has
-// answered a PING, and goes on asking: with the first PING that fails it is
-// impaired, after Config.FailuresToRestart of them it fails, and the next
-// incarnation connects anew. Failures to connect or to answer wrap
-// supervisor.ErrUnavailable, and none tells the password. All connections of
-// an incarnation end with it.
+// answered a PING, and is asked again from then on: with the first PING that
+// fails it is impaired, after Config.FailuresToRestart of them, and when no
+// remedy helps, it fails, and the next incarnation connects anew. Failures to
+// connect or to answer wrap supervisor.ErrUnavailable, and none tells the
+// password. All connections of an incarnation end with it.
 //
 // go-redis writes what its pools meet, such as a failure to connect, to the
 // standard error of the whole process. Importing this package turns that off:
@@ -31,8 +31,8 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/coppice-go/coppice/services/internal/fault"
-	"github.com/coppice-go/coppice/services/internal/probe"
-	"github.com/coppice-go/coppice/services/internal/secret"
+	"github.com/coppice-go/coppice/services/internal/probed"
+	"github.com/coppice-go/coppice/services/internal/tied"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
@@ -75,12 +75,22 @@ type Config struct {
 	// ProbeInterval is the time between two probes, ±10 %. Zero means 5 s.
 	ProbeInterval time.Duration
 
-	// ProbeTimeout is how long a probe may take. Zero means 1 s.
+	// ProbeTimeout is how long a probe may take, Check too. Zero means 1 s.
 	ProbeTimeout time.Duration
 
-	// FailuresToRestart is how many probes in a row must fail before the
-	// incarnation does. Zero means 3.
+	// FailuresToRestart is how many probes in a row must fail before Remedies
+	// are tried and, if none has helped, the incarnation fails. Zero means 3.
 	FailuresToRestart int
+
+	// Check, if set, is part of each probe, once the server has answered:
+	// that its entries are not poisoned, that its replica does not lag. It gets
+	// the probe's own client. A restart for its error counts against the
+	// Intensity unless it wraps supervisor.ErrUnavailable.
+	Check func(ctx context.Context, client *redis.Client) error
+
+	// Remedies are what may help short of a restart, the mildest first: purge
+	// what Check found poisoned.
+	Remedies []supervisor.Remedy
 
 	// Dialer, if set, makes the connections instead, from Addr: through a
 	// tunnel, or to a server in this process. TLS is then the Dialer's.
@@ -115,50 +125,53 @@ type KV struct {
 	// Client holds the client of the live incarnation.
 	Client supervisor.Ref[*redis.Client]
 
-	cfg   Config
-	fault error
+	cfg    Config
+	fault  error
+	probed probed.Service[*redis.Client]
 }
 
 // New returns a KV for cfg. It connects to nothing, and never fails: what is
 // wrong with cfg is in the Spec's Fault.
 func New(cfg Config) *KV {
-	return &KV{cfg: cfg.withDefaults(), fault: cfg.validate()}
+	kv := &KV{cfg: cfg.withDefaults(), fault: cfg.validate()}
+	kv.probed.Live, kv.probed.Behind, kv.probed.Secret = &kv.Client, cfg.Check, cfg.Password
+	return kv
 }
 
 // Spec returns the worker, for the tree.
 func (kv *KV) Spec(name string) supervisor.Spec {
-	return supervisor.Spec{Name: name, Run: kv.Client.Run(kv.run), Fault: kv.fault}
+	return supervisor.Spec{
+		Name: name, Run: kv.probed.Run(kv.run), Fault: kv.fault,
+		Probe: kv.probed.Probe(kv.cfg.ProbeInterval, kv.cfg.ProbeTimeout, kv.cfg.FailuresToRestart, kv.cfg.Remedies),
+	}
 }
 
-func (kv *KV) run(ctx context.Context, ready func(*redis.Client)) error {
+func (kv *KV) run(ctx context.Context, ready func(*redis.Client, probed.Check)) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	client := redis.NewClient(kv.options(life))
 	defer client.Close()
-	probed := redis.NewClient(kv.probeOptions(life))
-	defer probed.Close()
+	own := redis.NewClient(kv.probeOptions(life))
+	defer own.Close()
 
-	ping := func(ctx context.Context) error { return secret.Hide(probed.Ping(ctx).Err(), kv.cfg.Password) }
-	err := kv.connect(ctx, ping)
+	answers := func(ctx context.Context) error { return own.Ping(ctx).Err() }
+	err := kv.connect(ctx, answers)
 	if ctx.Err() != nil {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("connect: %w: %w", supervisor.ErrUnavailable, err)
+		return fmt.Errorf("connect: %w", kv.probed.Outage(err))
 	}
-	ready(client)
-	return probe.Loop{
-		Check:    ping,
-		Interval: kv.cfg.ProbeInterval,
-		Timeout:  kv.cfg.ProbeTimeout,
-		Failures: kv.cfg.FailuresToRestart,
-	}.Run(ctx)
+	ready(client, kv.probed.Checked(own, answers))
+	<-ctx.Done()
+	return nil
 }
 
-func (kv *KV) connect(ctx context.Context, ping func(context.Context) error) error {
+// connect makes sure that the server is there.
+func (kv *KV) connect(ctx context.Context, answers probed.Check) error {
 	ctx, cancel := context.WithTimeout(ctx, kv.cfg.ConnectTimeout)
 	defer cancel()
-	return ping(ctx)
+	return answers(ctx)
 }
 
 // options are those of a client whose dialing ends with life.
@@ -183,12 +196,7 @@ func (kv *KV) options(life context.Context) *redis.Options {
 	if dial == nil {
 		dial = redis.NewDialer(o)
 	}
-	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
-		return dial(ctx, network, addr)
-	}
+	o.Dialer = tied.Dial(life, dial) // the client closes its connections at once
 	return o
 }
 
@@ -198,7 +206,7 @@ func (kv *KV) options(life context.Context) *redis.Options {
 // size stops trying, and a goroutine does so each second, also after its end.
 func (kv *KV) probeOptions(life context.Context) *redis.Options {
 	o := kv.options(life)
-	o.PoolSize, o.PipelinePoolSize = kv.cfg.FailuresToRestart+1, -1
+	o.PoolSize, o.PipelinePoolSize = kv.cfg.FailuresToRestart+len(kv.cfg.Remedies)+1, -1
 	o.MaxRetries, o.DialerRetries = -1, 1
 	return o
 }

@@ -170,11 +170,54 @@ func TestAHangingDialEndsWithTheIncarnation(t *testing.T) {
 	})
 }
 
+// S33: what the program knows to be wrong with a server that answers impairs
+// too, and is mended, if it can be, without a restart.
+func TestPoisonedEntriesArePurged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := miniredis.NewMiniRedis()
+		defer m.Close()
+		var kv *KV
+		kv = New(Config{
+			Dialer: dialTo(func(c net.Conn) { serve(m, c) }), Password: hunter2,
+			Check: func(ctx context.Context, client *redis.Client) error {
+				if client.Get(ctx, "wood").Val() == "plastic" {
+					return errors.New("wood is plastic, and the password " + hunter2)
+				}
+				return nil
+			},
+			Remedies: []supervisor.Remedy{{Name: "purge", Do: func(ctx context.Context) error {
+				return kv.Client.Do(ctx, func(ctx context.Context, client *redis.Client) error { return client.Del(ctx, "wood").Err() })
+			}}},
+		})
+		m.RequireAuth(hunter2)
+		tree := servicetest.Start(t, kv.Spec("cache"), hunter2)
+		tree.Await(supervisor.EventReady)
+		m.Set("wood", "plastic")
+		if e := tree.Await(supervisor.EventImpaired); !strings.Contains(e.Err.Error(), "wood is plastic") {
+			t.Errorf("impaired because %v", e.Err)
+		}
+		if e := tree.Await(supervisor.EventRemedy); e.Remedy != "purge" || e.Err != nil {
+			t.Errorf("the event %q, want that the purge helped", e)
+		}
+		tree.Await(supervisor.EventRecovered)
+		if m.Exists("wood") {
+			t.Error("the poisoned entry is still there")
+		}
+		tree.Stop()
+		if tree.Seen(supervisor.EventExited) {
+			t.Error("it was restarted")
+		}
+	})
+}
+
 // An exhausted pool is busy, not broken. In real time: go-redis keeps the
 // timers of those who wait for a connection for the next bubble.
 func TestAnExhaustedPoolIsNoFailure(t *testing.T) {
 	m := miniredis.RunT(t)
-	kv := New(quick(Config{Addr: m.Addr(), PoolSize: 1}))
+	kv := New(quick(Config{Addr: m.Addr(), PoolSize: 1, Check: func(ctx context.Context, client *redis.Client) error {
+		return client.Get(ctx, "wood").Err()
+	}}))
+	m.Set("wood", "hazel")
 	tree := servicetest.Start(t, kv.Spec("cache"))
 	tree.Await(supervisor.EventReady)
 	client := mustPeek(t, kv)

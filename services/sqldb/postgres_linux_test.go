@@ -150,6 +150,7 @@ func TestRestartsAtAFrozenPostgreSQLServerPileUpNoGoroutines(t *testing.T) {
 	server := servers.StartPostgreSQL(t)
 	tree := servicetest.Start(t, postgresDB(server.DSN()).Spec("db"), servers.Password)
 	tree.Await(supervisor.EventReady)
+	tree.AwaitProbe()
 	before := runtime.NumGoroutine()
 	for range 2 {
 		server.Freeze()

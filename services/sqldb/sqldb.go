@@ -7,10 +7,10 @@
 //	err := pg.DB.Do(ctx, func(ctx context.Context, db *sqlx.DB) error { … })
 //
 // Each incarnation has a pool of its own. It is ready when it has reached the
-// database, and probes it from then on: with the first probe that fails it is
-// impaired, after Config.FailuresToRestart of them it fails, and the next
-// incarnation connects anew. Failures to connect or to answer wrap
-// supervisor.ErrUnavailable, and none tells the password.
+// database, and is probed from then on: with the first probe that fails it is
+// impaired, after Config.FailuresToRestart of them, and when no remedy helps,
+// it fails, and the next incarnation connects anew. Failures to connect or to
+// answer wrap supervisor.ErrUnavailable, and none tells the password.
 //
 // The connections of an incarnation end with it, also those in use: a server
 // that does not answer holds up neither a stop nor those who wait for it.
@@ -26,8 +26,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/coppice-go/coppice/services/internal/fault"
-	"github.com/coppice-go/coppice/services/internal/probe"
-	"github.com/coppice-go/coppice/services/internal/secret"
+	"github.com/coppice-go/coppice/services/internal/probed"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
@@ -71,12 +70,22 @@ type Config struct {
 	// ProbeInterval is the time between two probes, ±10 %. Zero means 5 s.
 	ProbeInterval time.Duration
 
-	// ProbeTimeout is how long a probe may take. Zero means 1 s.
+	// ProbeTimeout is how long a probe may take, Check too. Zero means 1 s.
 	ProbeTimeout time.Duration
 
-	// FailuresToRestart is how many probes in a row must fail before the
-	// incarnation does. Zero means 3.
+	// FailuresToRestart is how many probes in a row must fail before Remedies
+	// are tried and, if none has helped, the incarnation fails. Zero means 3.
 	FailuresToRestart int
+
+	// Check, if set, is part of each probe, once the database has answered:
+	// that the schema is there, that replication does not lag. It gets the
+	// probe's own connection. A restart for its error counts against the
+	// Intensity unless it wraps supervisor.ErrUnavailable.
+	Check func(ctx context.Context, db *sqlx.DB) error
+
+	// Remedies are what may help short of a restart, the mildest first: end
+	// the transactions that hang, empty a table that caches.
+	Remedies []supervisor.Remedy
 }
 
 // validate returns every fault of c's fields, each with its mend. What is
@@ -108,6 +117,7 @@ type DB struct {
 	cfg    Config
 	fault  error
 	driver driver
+	probed probed.Service[*sqlx.DB]
 }
 
 // driver is what differs between databases.
@@ -120,67 +130,65 @@ type driver interface {
 	// of the pool: that can be exhausted, and is not broken then.
 	openProbed(life context.Context, cfg Config) *sqlx.DB
 
-	// checker connects db and returns what tells whether the database works.
-	checker(ctx context.Context, db *sqlx.DB) (check func(context.Context) error, err error)
-
-	// password is what no error may tell, "" if there is none.
-	password() string
+	// checker connects db and returns what tells whether the database answers.
+	checker(ctx context.Context, db *sqlx.DB) (answers probed.Check, err error)
 }
 
 // New returns a DB for cfg. It connects to nothing, and never fails: what is
 // wrong with cfg is in the Spec's Fault.
 func New(cfg Config) *DB {
 	d := &DB{cfg: cfg.withDefaults(), fault: cfg.validate()}
+	d.probed.Live, d.probed.Behind = &d.DB, cfg.Check
 	if d.fault == nil {
-		d.driver, d.fault = newDriver(d.cfg)
+		d.driver, d.probed.Secret, d.fault = newDriver(d.cfg)
 	}
 	return d
 }
 
-func newDriver(cfg Config) (driver, error) {
+// newDriver also returns the password in cfg, which no error may tell.
+func newDriver(cfg Config) (d driver, password string, err error) {
 	switch cfg.Driver {
 	case "", "sqlite":
 		return newSQLite(cfg)
 	case "postgres":
 		return newPostgres(cfg)
 	}
-	return nil, errors.New(`sqldb: Config.Driver is unknown; use "sqlite" or "postgres"`)
+	return nil, "", errors.New(`sqldb: Config.Driver is unknown; use "sqlite" or "postgres"`)
 }
 
 // Spec returns the worker, for the tree.
 func (d *DB) Spec(name string) supervisor.Spec {
-	return supervisor.Spec{Name: name, Run: d.DB.Run(d.run), Fault: d.fault}
+	return supervisor.Spec{
+		Name: name, Run: d.probed.Run(d.run), Fault: d.fault,
+		Probe: d.probed.Probe(d.cfg.ProbeInterval, d.cfg.ProbeTimeout, d.cfg.FailuresToRestart, d.cfg.Remedies),
+	}
 }
 
-func (d *DB) run(ctx context.Context, ready func(*sqlx.DB)) error {
+func (d *DB) run(ctx context.Context, ready func(*sqlx.DB, probed.Check)) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	pool := d.driver.open(life, d.cfg)
 	defer pool.Close()
-	probed := d.driver.openProbed(life, d.cfg)
-	defer probed.Close()
+	own := d.driver.openProbed(life, d.cfg)
+	defer own.Close()
 
-	check, err := d.connect(ctx, probed)
+	answers, err := d.connect(ctx, own)
 	if ctx.Err() != nil {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("connect: %w: %w", supervisor.ErrUnavailable, secret.Hide(err, d.driver.password()))
+		return fmt.Errorf("connect: %w", d.probed.Outage(err))
 	}
-	ready(pool)
-	return probe.Loop{
-		Check:    func(ctx context.Context) error { return secret.Hide(check(ctx), d.driver.password()) },
-		Interval: d.cfg.ProbeInterval,
-		Timeout:  d.cfg.ProbeTimeout,
-		Failures: d.cfg.FailuresToRestart,
-	}.Run(ctx)
+	ready(pool, d.probed.Checked(own, answers))
+	<-ctx.Done()
+	return nil
 }
 
 // connect makes sure that the database is there, and returns the probe's check.
-func (d *DB) connect(ctx context.Context, probed *sqlx.DB) (check func(context.Context) error, err error) {
+func (d *DB) connect(ctx context.Context, own *sqlx.DB) (answers probed.Check, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.ConnectTimeout)
 	defer cancel()
-	return d.driver.checker(ctx, probed)
+	return d.driver.checker(ctx, own)
 }
 
 // single returns c for a pool of one connection, which is kept.

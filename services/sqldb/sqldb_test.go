@@ -149,6 +149,38 @@ func TestALockedSQLiteFileImpairsUntilItIsFree(t *testing.T) {
 	tree.Stop()
 }
 
+// S33 and S19: a missing table is no outage. A remedy may make it; a restart
+// cannot.
+func TestWhatTheProgramChecksIsMendedOrARestartThatCounts(t *testing.T) {
+	const create = "CREATE TABLE item (name TEXT)"
+	cfg := quick(Config{DSN: filepath.Join(t.TempDir(), "shop.db"), Check: func(ctx context.Context, db *sqlx.DB) error {
+		return db.GetContext(ctx, new(int), "SELECT count(*) FROM item")
+	}})
+	var db *DB
+	cfg.Remedies = []supervisor.Remedy{{Name: "create", Attempts: 1, Cooldown: time.Nanosecond, Do: func(ctx context.Context) error {
+		return db.DB.Do(ctx, func(ctx context.Context, db *sqlx.DB) error {
+			_, err := db.ExecContext(ctx, create)
+			return err
+		})
+	}}}
+	db = New(cfg)
+	tree := servicetest.Start(t, db.Spec("db"))
+	tree.Await(supervisor.EventReady)
+	if e := tree.Await(supervisor.EventImpaired); !strings.Contains(e.Err.Error(), "no such table") {
+		t.Errorf("impaired because %v", e.Err)
+	}
+	if e := tree.Await(supervisor.EventRemedy); e.Remedy != "create" || e.Err != nil {
+		t.Errorf("the event %q, want that the remedy helped", e)
+	}
+	tree.Await(supervisor.EventRecovered)
+	mustPeek(t, db).MustExec("DROP TABLE item")
+	if e := tree.Await(supervisor.EventExited); errors.Is(e.Err, supervisor.ErrUnavailable) || !strings.Contains(e.Err.Error(), "no such table") {
+		t.Errorf("exited with %v, want what Check said and no outage", e.Err)
+	}
+	tree.Await(supervisor.EventRecovered) // by the next incarnation's attempt
+	tree.Stop()
+}
+
 // The busy timeout, 5 s, must not delay a stop.
 func TestALockedSQLiteFileDoesNotHoldUpAStop(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shop.db")
@@ -168,6 +200,7 @@ func TestALockedSQLiteFileDoesNotHoldUpAStop(t *testing.T) {
 // An exhausted pool is busy, not broken.
 func TestAnExhaustedPoolIsNoFailure(t *testing.T) {
 	cfg := quick(Config{DSN: filepath.Join(t.TempDir(), "shop.db"), MaxOpen: 1})
+	cfg.Check = func(ctx context.Context, db *sqlx.DB) error { return db.PingContext(ctx) }
 	exhaust(t, New(cfg))
 }
 

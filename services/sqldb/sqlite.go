@@ -5,81 +5,35 @@ import (
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
-	"net/url"
+	"fmt"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/jmoiron/sqlx"
 	"modernc.org/sqlite"
+
+	"github.com/coppice-go/coppice/services/internal/probed"
+	"github.com/coppice-go/coppice/services/internal/sqlitedsn"
 )
 
 // sqliteDB opens a SQLite database in this process.
 type sqliteDB struct {
-	pool, probed sqldriver.Connector
-	memory       bool
+	pool, own sqldriver.Connector
+	memory    bool
 }
 
-// newSQLite does not repeat a DSN that it cannot use: it may be meant for
-// another driver, and hold a password.
-func newSQLite(cfg Config) (driver, error) {
-	name, query, _ := strings.Cut(cfg.DSN, "?")
-	if strings.Contains(name, "://") && !strings.HasPrefix(name, "file://") {
-		return nil, errors.New(`sqldb: Config.DSN is a URL of another database; set Config.Driver to "postgres", or give a file name`)
-	}
-	params, err := url.ParseQuery(query)
+// newSQLite gives the probe a busy timeout of its own, so that it can tell that
+// the file is locked.
+func newSQLite(cfg Config) (d driver, password string, err error) {
+	dsn, err := sqlitedsn.Parse(cfg.DSN)
 	if err != nil {
-		return nil, errors.New("sqldb: Config.DSN has parameters that cannot be parsed; write name=value&… after '?', with %XX for special characters")
+		return nil, "", fmt.Errorf("sqldb: Config.DSN %w", err)
 	}
-	setDefaults(params)
-	pool, err := sqlite.NewConnector(name + "?" + params.Encode())
+	pool, err := sqlite.NewConnector(dsn.String())
 	if err != nil {
-		return nil, errors.New("sqldb: Config.DSN has conflicting vfs parameters; give one")
+		return nil, "", errors.New("sqldb: Config.DSN has conflicting vfs parameters; give one") // err may tell a password
 	}
-	setBusyTimeout(params, cfg.ProbeTimeout/2)
-	probed, _ := sqlite.NewConnector(name + "?" + params.Encode()) // as good as the other
-	memory := strings.TrimPrefix(name, "file:") == ":memory:" || params.Get("mode") == "memory"
-	return sqliteDB{pool, probed, memory}, nil
-}
-
-// setDefaults adds what a service wants of SQLite, unless params say
-// otherwise: readers that do not block the writer, writers that wait for each
-// other, foreign keys that hold, and errors that do not say "out of memory"
-// when a file is missing.
-func setDefaults(params url.Values) {
-	readOnly := params.Get("mode") == "ro" || params.Has("immutable")
-	if !readOnly && !hasPragma(params, "journal_mode", "_journal") {
-		params.Set("_journal_mode", "WAL")
-	}
-	if !hasPragma(params, "busy_timeout", "_timeout") {
-		params.Set("_busy_timeout", "5000")
-	}
-	if !hasPragma(params, "foreign_keys", "_fk") {
-		params.Set("_foreign_keys", "on")
-	}
-	if !params.Has("_error_rc") {
-		params.Set("_error_rc", "1")
-	}
-}
-
-// setBusyTimeout overrides the busy timeout. SQLite waits it out even when
-// nobody waits for the answer any more.
-func setBusyTimeout(params url.Values, d time.Duration) {
-	params.Del("_timeout")
-	params.Set("_busy_timeout", strconv.FormatInt(d.Milliseconds(), 10))
-	params["_pragma"] = slices.DeleteFunc(params["_pragma"], func(p string) bool { return isPragma(p, "busy_timeout") })
-}
-
-// hasPragma reports whether params set a pragma, in any of the driver's ways.
-func hasPragma(params url.Values, name, alias string) bool {
-	return params.Has("_"+name) || params.Has(alias) ||
-		slices.ContainsFunc(params["_pragma"], func(p string) bool { return isPragma(p, name) })
-}
-
-func isPragma(p, name string) bool {
-	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(p)), name)
+	own, _ := sqlite.NewConnector(dsn.WithBusyTimeout(cfg.ProbeTimeout / 2).String()) // as good as the other
+	return sqliteDB{pool, own, dsn.InMemory()}, "", nil
 }
 
 // open keeps a database in memory on one connection: a second one would have
@@ -92,13 +46,13 @@ func (s sqliteDB) open(_ context.Context, cfg Config) *sqlx.DB {
 }
 
 func (s sqliteDB) openProbed(_ context.Context, cfg Config) *sqlx.DB {
-	return cfg.single().limit(sqlx.NewDb(sql.OpenDB(s.probed), "sqlite"))
+	return cfg.single().limit(sqlx.NewDb(sql.OpenDB(s.own), "sqlite"))
 }
 
 // checker's check reads the file's header, which a plain SELECT 1 would not,
 // and wants it to be the file that was opened: one that was deleted or
 // replaced can still be written to, and all of that is lost.
-func (s sqliteDB) checker(ctx context.Context, db *sqlx.DB) (func(context.Context) error, error) {
+func (s sqliteDB) checker(ctx context.Context, db *sqlx.DB) (probed.Check, error) {
 	var path string
 	if err := db.GetContext(ctx, &path, "SELECT file FROM pragma_database_list WHERE name = 'main'"); err != nil {
 		return nil, err
@@ -116,5 +70,3 @@ func (s sqliteDB) checker(ctx context.Context, db *sqlx.DB) (func(context.Contex
 	}
 	return check, check(ctx)
 }
-
-func (sqliteDB) password() string { return "" }

@@ -45,6 +45,7 @@ func newStorm(t *testing.T, seed uint64) *storm {
 	s.pool = New(Config[int]{
 		Run: s.job, Workers: 1 + s.pick(8), Queue: 1 + s.pick(20), Attempts: 1 + s.pick(4),
 		Backoff: supervisor.Backoff{Min: time.Duration(1 + s.pick(1e9))}, DrainTimeout: time.Duration(1 + s.pick(5e9)), DeadLetters: 1e6,
+		BeatTimeout: time.Duration(s.pick(2) * (1 + s.pick(20e9))), // none in half of them
 	})
 	return s
 }
@@ -59,7 +60,7 @@ func (s *storm) pick(n int) int {
 func (s *storm) upTo(d time.Duration) { time.Sleep(time.Duration(s.pick(int(d)))) }
 
 func (s *storm) job(ctx context.Context, j int) error {
-	switch s.pick(12) {
+	switch s.pick(13) {
 	case 0, 1:
 		return errBroken
 	case 2:
@@ -70,7 +71,7 @@ func (s *storm) job(ctx context.Context, j int) error {
 	case 4:
 		runtime.Goexit()
 	case 5:
-		<-ctx.Done() // until the next stop
+		<-ctx.Done() // until the next stop, or until it is stuck
 		return context.Cause(ctx)
 	case 6:
 		<-ctx.Done()
@@ -82,6 +83,11 @@ func (s *storm) job(ctx context.Context, j int) error {
 		s.upTo(time.Minute)
 	case 9:
 		s.upTo(time.Second)
+	case 10:
+		for range 5 { // slow, and not stuck
+			s.upTo(5 * time.Second)
+			supervisor.Beat(ctx)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

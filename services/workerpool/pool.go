@@ -20,8 +20,9 @@
 //	}
 //
 // A panicking job is the job's failure and nothing else. One that calls
-// runtime.Goexit takes its worker's goroutine with it: that is a failed
-// attempt of the job, and the worker is restarted.
+// runtime.Goexit takes its worker's goroutine with it, and one that is stuck
+// (see Config.BeatTimeout) keeps it: that is a failed attempt of the job, and
+// the worker is restarted.
 //
 // Jobs are held in memory: those that the process dies with are gone.
 package workerpool
@@ -30,25 +31,23 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
+	"fmt"
 	"runtime"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 
+	"github.com/coppice-go/coppice/services/internal/bell"
 	"github.com/coppice-go/coppice/services/internal/fault"
+	"github.com/coppice-go/coppice/services/internal/ledger"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
 var (
 	// ErrFull is what TrySubmit returns while the queue is full.
-	ErrFull = errors.New("workerpool: queue is full")
+	ErrFull = ledger.ErrFull
 
 	// ErrClosed is what Submit and TrySubmit return once Close was called.
-	ErrClosed = errors.New("workerpool: closed")
-
-	errGoexit = errors.New("called runtime.Goexit")
+	ErrClosed = ledger.ErrClosed
 )
 
 // Config describes a Pool. Run is needed; every other field has a useful zero
@@ -61,8 +60,9 @@ type Config[J any] struct {
 	// another 5 s is abandoned: its job counts as in flight until it returns.
 	//
 	// An attempt fails when Run returns an error, panics or calls
-	// runtime.Goexit. An error returned after the context ended is no failure:
-	// the job was interrupted, and is run again. So jobs should be idempotent.
+	// runtime.Goexit. An error returned after the context ended is no failure,
+	// unless the job was stuck: the job was interrupted, and is run again. So
+	// jobs should be idempotent.
 	Run func(ctx context.Context, job J) error
 
 	// Workers is how many jobs run at once. Zero means runtime.GOMAXPROCS(0).
@@ -85,14 +85,17 @@ type Config[J any] struct {
 	// stop, before their context ends. Zero means 5 s.
 	DrainTimeout time.Duration
 
+	// BeatTimeout is how long a job may take, from its start and from each
+	// supervisor.Beat(ctx), to the next one or to its end. One that takes longer
+	// is stuck: its context ends at once, with supervisor.ErrUnhealthy, and its
+	// worker is restarted. That attempt has failed, unless Run returns nil after
+	// all. Zero expects no beats: busy is not stuck.
+	BeatTimeout time.Duration
+
 	// DeadLetters is how many dead jobs are kept for Dead and TakeDead; past it
 	// the oldest is forgotten. Zero means 1000.
 	DeadLetters int
 }
-
-// stopMargin is what a job has, after its context ended, to return before its
-// worker is abandoned.
-const stopMargin = 5 * time.Second
 
 // validate returns every fault of c's fields, each with its mend.
 func (c Config[J]) validate() error {
@@ -119,21 +122,15 @@ type Pool[J any] struct {
 	cfg   Config[J]
 	fault error
 
-	work, room bell // rung when a job is queued, and when one leaves the queue
-
-	mu         sync.Mutex // guards all below
-	closed     bool
-	queue      []*entry[J]
-	retrying   map[*entry[J]]bool // those whose next attempt is not due
-	dead       []DeadJob[J]       // oldest first
-	handedBack []J
-	stats      Stats // but for what the lengths of the above say
+	jobs *ledger.Ledger[J] // where each job is
+	work bell.Bell         // rung when a job is queued
+	room bell.Bell         // rung when one has left the queue
 }
 
 // DeadJob is a job whose last attempt failed.
 type DeadJob[J any] struct {
 	Job      J
-	Err      error  // of the last attempt; a panic is a *supervisor.PanicError
+	Err      error  // of the last attempt; a panic is a *supervisor.PanicError, and a stuck one wraps supervisor.ErrUnhealthy
 	Stack    string // of the last attempt's panic or Goexit; else ""
 	Attempts int    // how many failed
 }
@@ -161,28 +158,34 @@ type Stats struct {
 // New returns a pool without workers: those run where its Spec stands in a
 // tree. It never fails; faults in cfg are reported by supervisor.New.
 func New[J any](cfg Config[J]) *Pool[J] {
-	return &Pool[J]{
-		cfg: cfg.withDefaults(), fault: cfg.validate(),
-		work: make(bell, 1), room: make(bell, 1), retrying: map[*entry[J]]bool{},
-	}
+	fault, cfg := cfg.validate(), cfg.withDefaults()
+	limits := ledger.Limits{Waiting: cfg.Queue, Attempts: cfg.Attempts, DeadLetters: cfg.DeadLetters}
+	return &Pool[J]{cfg: cfg, fault: fault, jobs: ledger.New[J](limits), work: bell.New(), room: bell.New()}
 }
 
 // Spec returns a supervisor of the pool's workers, named "1", "2" and so on.
-// They start and stop all at once. A worker can only fail by a job's Goexit,
-// which costs that job an attempt; so restarts need no further limit, and the
-// pool never fails. It is up, or degraded, as long as one worker is.
-func (p *Pool[J]) Spec(name string) supervisor.Spec {
-	var workers []supervisor.Spec
-	for i := range p.cfg.Workers {
-		workers = append(workers, supervisor.Spec{
-			Name: strconv.Itoa(i + 1), Run: p.run, StopTimeout: p.cfg.DrainTimeout + stopMargin,
-			Backoff: supervisor.Backoff{Min: 10 * time.Millisecond, Max: time.Second},
-		})
-	}
-	return supervisor.Spec{
-		Name: name, Children: workers, Fault: p.fault,
+// They start and stop all at once. A worker can only fail by a job, by its
+// Goexit or by being stuck, which costs that job an attempt; so restarts need
+// no further limit, and the pool never fails. It is up, or degraded, as long as
+// one worker is.
+func (p *Pool[J]) Spec(name string) supervisor.Spec { return p.SpecN(name, 0) }
+
+// SpecN is Spec with n workers; zero means Config.Workers. All Specs of a pool
+// work on the same jobs: by one with another n, Supervisor.Apply resizes the
+// pool while it runs, and the jobs of workers that go end as in every stop. A
+// negative n is a fault, reported by supervisor.New.
+func (p *Pool[J]) SpecN(name string, n int) supervisor.Spec {
+	spec := supervisor.Spec{
+		Name: name, Children: []supervisor.Spec{}, Fault: p.fault,
 		Concurrent: true, Quorum: 1, Intensity: supervisor.Unlimited,
 	}
+	if n < 0 {
+		spec.Fault = errors.Join(p.fault, fmt.Errorf("workerpool: SpecN for %d workers; zero means Config.Workers", n))
+	}
+	for i := range cmp.Or(n, p.cfg.Workers) {
+		spec.Children = append(spec.Children, p.worker(strconv.Itoa(i+1)))
+	}
+	return spec
 }
 
 // Submit adds job to the queue, waiting for room until ctx is done; then it
@@ -190,7 +193,7 @@ func (p *Pool[J]) Spec(name string) supervisor.Spec {
 // returned nil. Jobs start in the order in which they were accepted; callers
 // that wait are served in no particular order.
 func (p *Pool[J]) Submit(ctx context.Context, job J) (err error) {
-	if !p.room.await(ctx, func() bool { err = p.TrySubmit(job); return err != ErrFull }) {
+	if !p.room.Await(ctx, func() bool { err = p.TrySubmit(job); return err != ErrFull }) {
 		return context.Cause(ctx)
 	}
 	return err
@@ -199,17 +202,11 @@ func (p *Pool[J]) Submit(ctx context.Context, job J) (err error) {
 // TrySubmit adds job to the queue, or returns ErrFull or ErrClosed. It never
 // waits.
 func (p *Pool[J]) TrySubmit(job J) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.closed:
-		return ErrClosed
-	case len(p.queue)+len(p.retrying) >= p.cfg.Queue:
-		return ErrFull
+	err := p.jobs.Submit(job)
+	if err == nil {
+		p.work.Ring()
 	}
-	p.stats.Submitted++
-	p.put(len(p.queue), &entry[J]{job: job})
-	return nil
+	return err
 }
 
 // Close ends the pool for good: nothing is accepted any more, and the jobs
@@ -218,38 +215,23 @@ func (p *Pool[J]) TrySubmit(job J) error {
 // their last attempt. Close returns every job handed back so far, whenever it
 // is called. Call it once the tree's Run has returned.
 func (p *Pool[J]) Close() []J {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	for _, e := range slices.AppendSeq(p.queue, maps.Keys(p.retrying)) {
-		p.handedBack = append(p.handedBack, e.job)
-	}
-	p.queue, p.retrying = nil, nil
-	p.room.ring()
-	return slices.Clone(p.handedBack)
+	defer p.room.Ring() // those who wait for room learn that there is none
+	return p.jobs.Close()
 }
 
 // Dead returns the dead letters, oldest first.
-func (p *Pool[J]) Dead() []DeadJob[J] {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.dead)
-}
+func (p *Pool[J]) Dead() []DeadJob[J] { return deadJobs(p.jobs.Dead()) }
 
 // TakeDead returns the dead letters, oldest first, and keeps them no longer:
 // those who call it get each of them once.
-func (p *Pool[J]) TakeDead() (dead []DeadJob[J]) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	dead, p.dead = p.dead, nil
+func (p *Pool[J]) TakeDead() []DeadJob[J] { return deadJobs(p.jobs.TakeDead()) }
+
+func deadJobs[J any](entries []ledger.Entry[J]) (dead []DeadJob[J]) {
+	for _, e := range entries {
+		dead = append(dead, DeadJob[J](e))
+	}
 	return dead
 }
 
 // Stats returns the counts of this moment.
-func (p *Pool[J]) Stats() Stats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := p.stats
-	s.HandedBack, s.Queued, s.Retrying = len(p.handedBack), len(p.queue), len(p.retrying)
-	return s
-}
+func (p *Pool[J]) Stats() Stats { return Stats(p.jobs.Counts()) }

@@ -100,12 +100,12 @@ func TestConformance(t *testing.T) {
 
 // S5: every fault at once, each with the path.
 func TestFaultsAreReportedBeforeAnythingStarts(t *testing.T) {
-	p := New(Config[int]{Workers: -1, Queue: -1, Attempts: -1, DrainTimeout: -1, DeadLetters: -1, Backoff: supervisor.Backoff{Min: 2, Max: 1}})
+	p := New(Config[int]{Workers: -1, Queue: -1, Attempts: -1, DrainTimeout: -1, BeatTimeout: -1, DeadLetters: -1, Backoff: supervisor.Backoff{Min: 2, Max: 1}})
 	_, err := supervisor.New(supervisor.Spec{Name: "shop", Children: []supervisor.Spec{p.Spec("pool")}}, supervisor.Options{})
 	if err == nil {
 		t.Fatal("New accepted a faulty pool")
 	}
-	for _, want := range []string{"shop/pool", "Run", "Workers", "Queue", "Attempts", "DrainTimeout", "DeadLetters", "Config.Backoff.Min"} {
+	for _, want := range []string{"shop/pool", "Run", "Workers", "Queue", "Attempts", "DrainTimeout", "BeatTimeout", "DeadLetters", "Config.Backoff.Min"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the fault does not name %s: %v", want, err)
 		}
@@ -574,53 +574,6 @@ func TestAnAbandonedJobCountsOnceWhenItEnds(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// One token of a bell is enough for all that wait, since each passes it on.
-func TestATokenIsPassedOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := New(Config[int]{Workers: 4, Queue: 3, Run: func(context.Context, int) error {
-			time.Sleep(time.Second)
-			return nil
-		}})
-		tr := startPool(t, p)
-		synctest.Wait() // all workers are idle
-		p.mu.Lock()
-		for j := range 3 {
-			p.stats.Submitted++
-			p.queue = append(p.queue, &entry[int]{job: j})
-		}
-		p.work.ring()
-		p.mu.Unlock()
-		synctest.Wait()
-		wantStats(t, p, Stats{Submitted: 3, InFlight: 3})
-		tr.stop()
-
-		submit(t, p, 1, 2, 3)
-		for j := range 3 {
-			go func() { _ = p.Submit(t.Context(), j) }()
-		}
-		synctest.Wait()
-		p.mu.Lock()
-		p.queue, p.stats.Submitted = nil, 0
-		p.room.ring()
-		p.mu.Unlock()
-		synctest.Wait()
-		wantStats(t, p, Stats{Submitted: 3, Done: 3, Queued: 3})
-	})
-}
-
-// Whoever was woken and leaves without what he waited for, because his context
-// has ended as well, wakes the next.
-func TestATokenIsPassedOnByOneWhoGoes(t *testing.T) {
-	for range 20 { // as select picks one of the two at random
-		b := make(bell, 1)
-		gone, cancel := context.WithCancel(t.Context())
-		b.await(gone, func() bool { cancel(); b.ring(); return false })
-		if len(b) != 1 {
-			t.Fatal("he took the token with him")
-		}
 	}
 }
 

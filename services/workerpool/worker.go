@@ -2,52 +2,59 @@ package workerpool
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime/debug"
-	"slices"
 	"time"
 
+	"github.com/coppice-go/coppice/services/internal/ledger"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
-// An entry is a job on its way to its one end. It is in p.queue, in p.retrying
-// or held by one worker, never in two of them.
-type entry[J any] struct {
-	job    J
-	failed int // attempts
+var errGoexit = errors.New("called runtime.Goexit")
+
+// stopMargin is what a job has, after its context ended, to return before its
+// worker is abandoned.
+const stopMargin = 5 * time.Second
+
+func (p *Pool[J]) worker(name string) supervisor.Spec {
+	return supervisor.Spec{
+		Name: name, Run: p.run, BeatTimeout: p.cfg.BeatTimeout,
+		StopTimeout: p.cfg.DrainTimeout + stopMargin,
+		Backoff:     supervisor.Backoff{Min: 10 * time.Millisecond, Max: time.Second},
+	}
 }
 
 // run is one incarnation of a worker.
 func (p *Pool[J]) run(ctx context.Context, ready func()) error {
 	ready()
-	var e *entry[J]
-	for p.work.await(ctx, func() bool { e = p.next(); return e != nil }) {
+	var e *ledger.Entry[J]
+	for {
+		supervisor.Idle(ctx)
+		if !p.work.Await(ctx, func() bool { e = p.next(); return e != nil }) {
+			return nil
+		}
+		supervisor.Beat(ctx)
 		p.attempt(ctx, e)
 	}
-	return nil
 }
 
 // next gives the first job of the queue, if there is one, to the caller.
-func (p *Pool[J]) next() *entry[J] {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.queue) == 0 {
-		return nil
+func (p *Pool[J]) next() *ledger.Entry[J] {
+	e := p.jobs.Take()
+	if e != nil {
+		p.room.Ring()
 	}
-	e := p.queue[0]
-	p.queue[0] = nil // let go of it
-	p.queue = p.queue[1:]
-	p.stats.InFlight++
-	p.room.ring()
 	return e
 }
 
-// attempt runs e once and settles it, in whichever way Run ends. The job's
-// context outlives the worker's by DrainTimeout.
-func (p *Pool[J]) attempt(ctx context.Context, e *entry[J]) {
+// attempt runs e once and settles it, in whichever way Run ends.
+func (p *Pool[J]) attempt(ctx context.Context, e *ledger.Entry[J]) {
 	job, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() {
-		time.AfterFunc(p.cfg.DrainTimeout, func() { cancel(context.Cause(ctx)) })
+		cause := context.Cause(ctx)
+		time.AfterFunc(p.patience(cause), func() { cancel(cause) })
 	})()
 	err, stack := errGoexit, "" // unless it returns or panics
 	defer func() {
@@ -57,85 +64,48 @@ func (p *Pool[J]) attempt(ctx context.Context, e *entry[J]) {
 		} else if err == errGoexit {
 			stack = string(debug.Stack())
 		}
-		p.settle(e, err, stack, stack == "" && job.Err() != nil)
+		p.settle(e, err, stack, stack == "" && interrupted(job))
 	}()
-	err = p.cfg.Run(job, e.job)
+	err = p.blame(job, p.cfg.Run(job, e.Job))
+}
+
+// patience is for how long a job's context outlives its worker's: one that is
+// stuck has had its time.
+func (p *Pool[J]) patience(cause error) time.Duration {
+	if cause == supervisor.ErrUnhealthy {
+		return 0
+	}
+	return p.cfg.DrainTimeout
+}
+
+// blame adds to what a job returned that it was stuck, if it was.
+func (p *Pool[J]) blame(job context.Context, err error) error {
+	if err == nil || context.Cause(job) != supervisor.ErrUnhealthy {
+		return err
+	}
+	return fmt.Errorf("no beat for %v: %w: %w", p.cfg.BeatTimeout, supervisor.ErrUnhealthy, err)
+}
+
+// interrupted reports whether the job's context ended, and not by its own
+// fault.
+func interrupted(job context.Context) bool {
+	return job.Err() != nil && context.Cause(job) != supervisor.ErrUnhealthy
 }
 
 // settle takes e back from the worker that held it. It is called once for each
 // job that next gave away, by the goroutine that ran it: late, if that was
 // abandoned, but never twice.
-func (p *Pool[J]) settle(e *entry[J], err error, stack string, interrupted bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stats.InFlight--
-	switch last := e.failed+1 >= p.cfg.Attempts; {
+func (p *Pool[J]) settle(e *ledger.Entry[J], err error, stack string, interrupted bool) {
+	switch {
 	case err == nil:
-		p.stats.Done++
-	case last && !interrupted:
-		p.bury(DeadJob[J]{Job: e.job, Err: err, Stack: stack, Attempts: e.failed + 1})
-	case p.closed:
-		p.handedBack = append(p.handedBack, e.job)
+		p.jobs.Done(e)
 	case interrupted:
-		p.put(0, e)
-	default:
-		e.failed++
-		p.retrying[e] = true
-		time.AfterFunc(p.cfg.Backoff.Delay(e.failed), func() { p.retry(e) })
+		p.jobs.Interrupted(e)
+		p.work.Ring()
+	case p.jobs.Failed(e, err, stack):
+		time.AfterFunc(p.cfg.Backoff.Delay(e.Attempts), func() {
+			p.jobs.Retry(e)
+			p.work.Ring()
+		})
 	}
-}
-
-// bury adds d to the dead letters. The caller holds p.mu.
-func (p *Pool[J]) bury(d DeadJob[J]) {
-	p.stats.Dead++
-	p.dead = append(p.dead, d)
-	if len(p.dead) > p.cfg.DeadLetters {
-		p.stats.Forgotten++
-		p.dead = slices.Delete(p.dead, 0, 1)
-	}
-}
-
-// retry queues e for its next attempt, unless Close was quicker.
-func (p *Pool[J]) retry(e *entry[J]) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.retrying[e] {
-		delete(p.retrying, e)
-		p.put(len(p.queue), e)
-	}
-}
-
-// put makes e the i-th of the queue. The caller holds p.mu.
-func (p *Pool[J]) put(i int, e *entry[J]) {
-	p.queue = slices.Insert(p.queue, i, e)
-	p.work.ring()
-}
-
-// A bell tells those who wait for something that there may be some. It holds
-// one token, which wakes one of them; as each rings when he leaves, with what
-// he waited for or without it, that is enough to wake all that are needed.
-type bell chan struct{}
-
-// ring leaves a token, unless there is one.
-func (b bell) ring() {
-	select {
-	case b <- struct{}{}:
-	default:
-	}
-}
-
-// await reports whether try, called now and whenever b is rung, said that it
-// had what it wanted before ctx was done.
-func (b bell) await(ctx context.Context, try func() bool) bool {
-	defer b.ring()
-	for ctx.Err() == nil {
-		if try() {
-			return true
-		}
-		select {
-		case <-b:
-		case <-ctx.Done():
-		}
-	}
-	return false
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+
+	"github.com/coppice-go/coppice/supervisor"
 )
 
 func TestHide(t *testing.T) {
@@ -27,5 +29,19 @@ func TestHide(t *testing.T) {
 	}
 	if !errors.Is(Hide(telling, "hunter3"), plain) {
 		t.Error("Hide does not keep an error that tells no secret")
+	}
+	if errors.Is(Hide(telling, "hunter2"), plain) {
+		t.Error("what tells the secret can be unwrapped")
+	}
+}
+
+// S19: an outage stays one, whatever its text.
+func TestHideKeepsThatItIsAnOutage(t *testing.T) {
+	outage := fmt.Errorf("%w: hunter2", supervisor.ErrUnavailable)
+	if !errors.Is(Hide(outage, "hunter2"), supervisor.ErrUnavailable) {
+		t.Error("an outage became a failure")
+	}
+	if errors.Is(Hide(errors.New("hunter2"), "hunter2"), supervisor.ErrUnavailable) {
+		t.Error("a failure became an outage")
 	}
 }

@@ -106,8 +106,8 @@ func (s Subject) runsAgain(t *testing.T) {
 	}
 }
 
-// failsUnavailable wants it of the incarnation that lost its dependency, and
-// of the next one, which never had it.
+// failsUnavailable wants it of the incarnation that lost its dependency, by
+// itself or by its probe, and of the next one, which never had it.
 func (s Subject) failsUnavailable(t *testing.T) {
 	spec, breakIt := s.New(t)
 	if breakIt == nil {
@@ -116,13 +116,14 @@ func (s Subject) failsUnavailable(t *testing.T) {
 	tree := Start(t, spec, s.Secrets...)
 	tree.Await(supervisor.EventReady)
 	breakIt()
-	for n := 1; n <= 2; n++ {
-		switch inc := tree.awaitEnd(n); {
-		case !errors.Is(inc.err, supervisor.ErrUnavailable):
-			t.Errorf("incarnation %d ended with %v, want an error that wraps ErrUnavailable", n, inc.err)
-		case n == 2 && inc.readies != 0:
-			t.Errorf("incarnation 2 was ready without its dependency")
-		}
+	if e := tree.Await(supervisor.EventExited); !errors.Is(e.Err, supervisor.ErrUnavailable) {
+		t.Errorf("incarnation 1 failed with %v, want an error that wraps ErrUnavailable", e.Err)
+	}
+	switch inc := tree.awaitEnd(2); {
+	case !errors.Is(inc.err, supervisor.ErrUnavailable):
+		t.Errorf("incarnation 2 ended with %v, want an error that wraps ErrUnavailable", inc.err)
+	case inc.readies != 0:
+		t.Error("incarnation 2 was ready without its dependency")
 	}
 	tree.Stop()
 }

@@ -124,6 +124,23 @@ func (tr *Tree) Await(kind supervisor.EventKind) (found supervisor.Event) {
 	return found
 }
 
+// AwaitProbe waits until the live incarnation has been probed: from then on all
+// its goroutines run.
+func (tr *Tree) AwaitProbe() {
+	tr.t.Helper()
+	deadline := time.After(patient)
+	for {
+		if node, _ := tr.Sup.Snapshot().Find(tr.Path); node.Probe != nil {
+			return
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-deadline:
+			tr.t.Fatalf("not probed after %v\n%s", patient, tr.story())
+		}
+	}
+}
+
 // Seen reports whether the service had an event of that kind.
 func (tr *Tree) Seen(kind supervisor.EventKind) bool {
 	tr.mu.Lock()

@@ -1,0 +1,173 @@
+package probed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coppice-go/coppice/services/internal/servicetest"
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+const hunter2 = "s3cret-hunter2"
+
+var errPoisoned = errors.New("poisoned")
+
+// wire is a service whose connections answer as told. An incarnation's number
+// is its connection.
+type wire struct {
+	Service[int]
+	live supervisor.Ref[int]
+
+	mu                sync.Mutex // guards the rest
+	number            int
+	silent, poisoned  error
+	asked, askedAgain []int // which incarnations' connections were asked, and then looked behind
+}
+
+func newWire() *wire {
+	w := &wire{}
+	w.Live, w.Behind, w.Secret = &w.live, w.behind, hunter2
+	return w
+}
+
+func (w *wire) spec(remedies ...supervisor.Remedy) supervisor.Spec {
+	return supervisor.Spec{Name: "wire", Run: w.Run(w.run), Probe: w.Probe(5*time.Second, time.Second, 2, remedies)}
+}
+
+func (w *wire) run(ctx context.Context, ready func(int, Check)) error {
+	w.mu.Lock()
+	w.number++
+	n := w.number
+	w.mu.Unlock()
+	ready(n, w.Checked(n, func(context.Context) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.asked = append(w.asked, n)
+		return w.silent
+	}))
+	<-ctx.Done()
+	return nil
+}
+
+func (w *wire) behind(_ context.Context, n int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.askedAgain = append(w.askedAgain, n)
+	return w.poisoned
+}
+
+func (w *wire) set(silent, poisoned error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.silent, w.poisoned = silent, poisoned
+	w.asked, w.askedAgain = nil, nil
+}
+
+// S33: the probe asks the connection of the live incarnation, and no other.
+func TestTheLiveIncarnationIsChecked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		tree := servicetest.Start(t, w.spec(), hunter2)
+		for n := 1; n <= 3; n++ {
+			tree.Await(supervisor.EventReady)
+			if v, ok := w.live.Peek(); v != n || !ok {
+				t.Errorf("incarnation %d published %d", n, v)
+			}
+			w.set(nil, nil)
+			time.Sleep(6 * time.Second)
+			synctest.Wait()
+			if got, want := fmt.Sprint(w.asked, w.askedAgain), fmt.Sprintf("[%d] [%[1]d]", n); got != want {
+				t.Errorf("in incarnation %d the probe asked %s, want %s", n, got, want)
+			}
+			w.set(errors.New("no "+hunter2), nil)
+			if e := tree.Await(supervisor.EventImpaired); !errors.Is(e.Err, supervisor.ErrUnavailable) {
+				t.Errorf("impaired because %v", e.Err)
+			}
+			if e := tree.Await(supervisor.EventExited); !errors.Is(e.Err, supervisor.ErrUnavailable) {
+				t.Errorf("exited with %v", e.Err)
+			}
+			if len(w.askedAgain) != 0 {
+				t.Error("it looked behind a connection that does not answer")
+			}
+			w.set(nil, nil)
+		}
+		tree.Stop()
+	})
+}
+
+// S19: what is behind a connection that answers is no outage, unless it says
+// so.
+func TestOnlySilenceIsAnOutageByItself(t *testing.T) {
+	for _, outage := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWire()
+			tree := servicetest.Start(t, w.spec(), hunter2)
+			tree.Await(supervisor.EventReady)
+			poisoned := fmt.Errorf("%w, says %s", errPoisoned, hunter2)
+			if outage {
+				poisoned = fmt.Errorf("%w: %w", supervisor.ErrUnavailable, poisoned)
+			}
+			w.set(nil, poisoned)
+			e := tree.Await(supervisor.EventExited)
+			if errors.Is(e.Err, supervisor.ErrUnavailable) != outage || !strings.Contains(e.Err.Error(), "poisoned") {
+				t.Errorf("exited with %v; an outage: %v", e.Err, outage)
+			}
+			w.set(nil, nil)
+			tree.Await(supervisor.EventReady)
+			tree.Stop()
+		})
+	}
+}
+
+// S33: a remedy comes before the restart, and its error tells no secret.
+func TestARemedyComesBeforeTheRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		purge := supervisor.Remedy{Name: "purge", Do: func(context.Context) error {
+			w.set(nil, nil)
+			return nil
+		}}
+		grumble := supervisor.Remedy{Name: "grumble", Do: func(context.Context) error { return errors.New("no " + hunter2) }}
+		given := []supervisor.Remedy{grumble, purge}
+		tree := servicetest.Start(t, w.spec(given...), hunter2)
+		tree.Await(supervisor.EventReady)
+		w.set(nil, errPoisoned)
+		for _, want := range []struct {
+			name string
+			help bool
+		}{{"grumble", false}, {"purge", true}} {
+			if e := tree.Await(supervisor.EventRemedy); e.Remedy != want.name || (e.Err == nil) != want.help {
+				t.Errorf("the event %q, want of %s", e, want.name)
+			}
+		}
+		tree.Await(supervisor.EventRecovered)
+		tree.Stop()
+		if tree.Seen(supervisor.EventExited) {
+			t.Error("it was restarted")
+		}
+		if err := given[0].Do(t.Context()); err.Error() != "no "+hunter2 {
+			t.Errorf("the caller's own remedies were changed: %v", err)
+		}
+	})
+}
+
+func TestWithoutALiveIncarnationTheCheckSaysSo(t *testing.T) {
+	err := newWire().Probe(0, 0, 0, nil).Check(t.Context())
+	if !errors.Is(err, supervisor.ErrUnavailable) || !strings.Contains(err.Error(), "not connected") {
+		t.Errorf("the check says %v", err)
+	}
+}
+
+// S5: a Remedy without Do is a fault and not a panic.
+func TestARemedyThatDoesNothingIsAFault(t *testing.T) {
+	_, err := supervisor.New(supervisor.Spec{Name: "shop", Children: []supervisor.Spec{newWire().spec(supervisor.Remedy{Name: "nil"})}}, supervisor.Options{})
+	if !errors.Is(err, supervisor.ErrInvalid) {
+		t.Errorf("New returned %v", err)
+	}
+}
