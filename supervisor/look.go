@@ -256,7 +256,7 @@ func (s *Supervisor) rootState() State {
 // planned is the snapshot of a node that was never started.
 func planned(spec *Spec, path string) Snapshot {
 	return Snapshot{
-		Path: path, Supervisor: spec.isSupervisor(), Optional: spec.Optional, Strategy: spec.Strategy, Quorum: spec.Quorum,
+		Path: path, Supervisor: spec.isSupervisor(), Optional: spec.Optional, DependsOn: spec.DependsOn, Strategy: spec.Strategy, Quorum: spec.Quorum,
 		BudgetLeft: spec.Intensity.withDefaults().Restarts,
 	}
 }
@@ -266,6 +266,9 @@ func (ch *child) snapshot() Snapshot {
 	snap := planned(ch.spec, ch.path)
 	snap.State, snap.Status, snap.Since = ch.state, ch.status(), ch.since
 	snap.Incarnation, snap.Attempt = ch.incarnation, ch.attempt
+	if ch.involved {
+		snap.Incident = ch.incident
+	}
 	snap.LastErr, snap.Impairment, snap.Abandoned = ch.lastErr, ch.impairment(), ch.ghosts
 	snap.Probe = ch.unit.care.Load().shown(ch.incarnation)
 	if ch.state == BackingOff || ch.state == Parked {

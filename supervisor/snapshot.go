@@ -26,6 +26,8 @@ type Snapshot struct {
 	LastErr     error     // of its last failure or unclean stop
 	Impairment  error     // what it, or its probe, says while it works badly
 	Abandoned   int       // abandoned incarnations that still run
+	Incident    uint64    // that it is involved in; 0 if in none
+	DependsOn   []string  // names of siblings, as its Spec has it
 
 	// Probe is what the incarnation's probe found last; nil before its first
 	// check, and without one.
@@ -99,6 +101,21 @@ func (s Snapshot) reason() error {
 		return s.Impairment
 	}
 	return s.LastErr
+}
+
+// Next says in a few words what the tree does next about a node that is not
+// well: "start in 3.2s", "remedy purge (3 of 3 checks failed in a row)". It is
+// "" where that hangs on others, and if all is well.
+func (s Snapshot) Next() string {
+	switch in := roundUp(time.Until(s.NextStart)); {
+	case s.State == BackingOff:
+		return fmt.Sprintf("start in %v", in)
+	case s.State == Parked:
+		return fmt.Sprintf("trial start in %v", in)
+	case s.State == Ready && s.Probe != nil && s.Probe.Failures > 0:
+		return fmt.Sprintf("%s (%d of %d checks failed in a row)", s.Probe.Next, s.Probe.Failures, s.Probe.Threshold)
+	}
+	return ""
 }
 
 // String draws the tree, one node a line.
