@@ -228,3 +228,28 @@ func TestRefPeekAllocatesNothing(t *testing.T) {
 	}
 	_ = stop()
 }
+
+// TestRefRetryAfterOfADependent: with several groups under way each Ref tells
+// of what its own worker waits for.
+func TestRefRetryAfterOfADependent(t *testing.T) { // S12, S45
+	synctest.Test(t, func(t *testing.T) {
+		db, other := suptest.NewWorker(), suptest.NewWorker()
+		var api supervisor.Ref[*conn]
+		spec := supervisor.Spec{Name: "app", Strategy: supervisor.DependentsForOne, Children: []supervisor.Spec{
+			db.Spec("db"), other.Spec("other"), {Name: "api", Run: api.Run(serveConn), DependsOn: []string{"db"}},
+		}}
+		spec.Children[0].Backoff.Min = 30 * time.Second
+		tree := suptest.Start(t, spec, supervisor.Options{})
+		db.Fail(errCrash)
+		tree.Sleep(time.Second)
+		other.Fail(errCrash)
+		tree.Sleep(time.Second)
+		if got := api.RetryAfter(); got != 28*time.Second {
+			t.Errorf("while what it needs backs off: %v, want 28s", got)
+		}
+		tree.Sleep(28 * time.Second)
+		if got := api.RetryAfter(); got != 0 {
+			t.Errorf("when it is back: %v", got)
+		}
+	})
+}

@@ -281,10 +281,18 @@ func (r *runner) leave(now time.Time, a *action) {
 	}
 }
 
+// schedule notes when ch, and what waits for it with its group, is due to start.
 func (r *runner) schedule(ch *child, due time.Time) {
-	ch.unit.next.Store(due.UnixNano())
-	if ch.wave != alone {
-		r.groupNext.Store(due.UnixNano())
+	at := due.UnixNano()
+	ch.unit.next.Store(at)
+	switch {
+	case ch.wave == alone:
+	case r.core.spec.Strategy == DependentsForOne: // there can be several groups
+		for _, by := range dependents(ch) {
+			by.unit.next.Store(max(at, by.unit.next.Load()))
+		}
+	default:
+		r.groupNext.Store(at)
 	}
 }
 
