@@ -42,12 +42,36 @@
 // abandoned twice, waits instead until the old one has ended. With too many of
 // them the tree gives up, so that the platform replaces the process.
 //
+// # The repair ladder
+//
+// What can be mended short of a restart is. A Probe checks a worker while it is
+// ready; the first check that fails makes it impaired (Degraded, not Down), its
+// remedies are tried in order, and only if none helps is it restarted: alone or
+// with what the Strategy groups with it, then its supervisor, and so on up to
+// Run's error, the process's exit code and the liveness probe. A worker that
+// hangs where no check looks is seen by a missing Beat. One that fails too
+// often in a row (Backoff.Attempts) and is Optional is parked: the tree goes on
+// without it, and tries it now and then.
+//
+// Each rung is an Event. A failure with all that follows from it, upwards and
+// sideways, until everybody involved is ready again, is an Incident.
+//
+// # Changing a running tree
+//
+// Add, Start, Stop, Restart, Remove and Delete change one node; Apply makes the
+// whole tree what a new Spec says, and leaves running what has not changed.
+//
 // # Ordering
 //
 // In a supervisor's first start, and in a group restart, a child starts once
 // the one before it is ready. Children stop in reverse order, each once the one
 // after it is gone. Everything that must stop has stopped before anything
 // starts. A child that restarts alone, Add and Start wait for no sibling.
+//
+// Under DependentsForOne that holds along DependsOn, and nowhere else: a child
+// starts once all that it needs is ready, and stops once all that needs it has
+// gone; those that do not need each other wait for nobody.
+//
 // Events are numbered before their effects can be seen: causes first.
 //
 // # Concurrency
