@@ -13,6 +13,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/jmoiron/sqlx"
+
 	"github.com/coppice-go/coppice/health"
 	"github.com/coppice-go/coppice/services/redisembed"
 	"github.com/coppice-go/coppice/supervisor"
@@ -25,41 +27,66 @@ type fault struct {
 	label string
 	do    func(*shop, context.Context) error
 
-	// How it shows: an event of this kind, of a node whose path begins so.
-	path string
-	sign supervisor.EventKind
+	// How it shows, and heals: the rungs that a node whose path begins so goes
+	// through, of those that count here: it fails, or is only impaired, …
+	path  string
+	rungs []supervisor.EventKind
 }
+
+// The ladder, as far as a fault climbs it.
+const (
+	impaired  = supervisor.EventImpaired
+	remedy    = supervisor.EventRemedy
+	recovered = supervisor.EventRecovered
+	exited    = supervisor.EventExited
+	parkedNow = supervisor.EventParked
+	abandoned = supervisor.EventAbandoned
+	ready     = supervisor.EventReady
+)
+
+type rungs = []supervisor.EventKind
 
 // faults are what can be broken, in the order of the tour.
 var faults = []fault{
-	{"db", "Take the database's file away for 5 s", (*shop).loseDatabase, "shop/storage/db/pool", supervisor.EventExited},
-	{"redis", "Kill the Redis server", (*shop).killRedis, "shop/storage/cache/server", supervisor.EventExited},
-	{"worker", "Crash the worker that takes the next order", (*shop).crashWorker, "shop/workers/", supervisor.EventExited},
-	{"hang", "Hang the worker that takes the next order for 15 s", (*shop).hangWorker, "shop/workers/", supervisor.EventAbandoned},
-	{"http", "Crash the HTTP server", (*shop).crashHTTP, "shop/http", supervisor.EventExited},
+	{"poison", "Poison the cache's entries", (*shop).poisonCache, "shop/storage/cache/client", rungs{impaired, remedy, recovered}},
+	{"check", "Let a check of the database hang for 2.5 s", (*shop).hangCheck, "shop/storage/db/pool", rungs{impaired, recovered}},
+	{"flap", "Let the supplier's feed flap for 3 s", (*shop).flapFeed, "shop/jobs/feed", rungs{exited, parkedNow, ready}},
+	{"db", "Take the database's file away for 5 s", (*shop).loseDatabase, "shop/storage/db/pool", rungs{impaired, exited, ready}},
+	{"redis", "Kill the Redis server", (*shop).killRedis, "shop/storage/cache/server", rungs{exited, ready}},
+	{"worker", "Crash the worker that takes the next order", (*shop).crashWorker, "shop/workers/", rungs{exited, ready}},
+	{"stuck", "Let the worker that takes the next order wait for nothing", (*shop).stickWorker, "shop/workers/", rungs{exited, ready}},
+	{"hang", "Hang the worker that takes the next order for 15 s, deaf to all", (*shop).hangWorker, "shop/workers/", rungs{abandoned, exited, ready}},
+	{"http", "Crash the HTTP server", (*shop).crashHTTP, "shop/http", rungs{exited, ready}},
 }
 
 const (
-	outage = 5 * time.Second  // of the database
-	hang   = 15 * time.Second // of a worker: longer than it has to stop
+	outage    = 5 * time.Second         // of the database
+	hang      = 15 * time.Second        // of a worker: longer than it has to stop
+	slowCheck = 2500 * time.Millisecond // longer than it may take, and shorter than what has it restarted
+	flapping  = 3 * time.Second         // of the feed
 )
 
 // switchboard is where faults are put in.
 type switchboard struct {
 	listener atomic.Pointer[net.Listener] // the API's
 	job      atomic.Int32                 // what the next job does instead of its work
+	check    atomic.Bool                  // the database's next check hangs
+	flap     atomic.Int64                 // until when the feed flaps, Unix nanoseconds
 }
 
 const (
 	jobCrashes int32 = iota + 1
+	jobSticks
 	jobHangs
 )
 
 // strike is called by each job, and lets it meet what was prepared for it.
-func (b *switchboard) strike() {
+func (b *switchboard) strike(ctx context.Context) {
 	switch b.job.Swap(0) {
 	case jobCrashes:
 		runtime.Goexit() // unlike a panic it takes the worker with it
+	case jobSticks:
+		<-ctx.Done()
 	case jobHangs:
 		time.Sleep(hang) // whatever its context says
 	}
@@ -70,9 +97,48 @@ func (s *shop) crashWorker(context.Context) error {
 	return nil
 }
 
+func (s *shop) stickWorker(context.Context) error {
+	s.faults.job.Store(jobSticks)
+	return nil
+}
+
 func (s *shop) hangWorker(context.Context) error {
 	s.faults.job.Store(jobHangs)
 	return nil
+}
+
+func (s *shop) hangCheck(context.Context) error {
+	s.faults.check.Store(true)
+	return nil
+}
+
+// checkDatabase is part of the pool's probe: that the shop's tables can be read.
+func (s *shop) checkDatabase(ctx context.Context, db *sqlx.DB) error {
+	if s.faults.check.Swap(false) {
+		time.Sleep(slowCheck) // whatever its context says
+	}
+	return nil
+}
+
+func (s *shop) flapFeed(context.Context) error {
+	s.faults.flap.Store(time.Now().Add(flapping).UnixNano())
+	return nil
+}
+
+func (b *switchboard) flaps() bool { return time.Now().UnixNano() < b.flap.Load() }
+
+// poisonCache makes nonsense of what the cache has: what a bug, or another
+// program, can do to it.
+func (s *shop) poisonCache(ctx context.Context) error {
+	client, up := s.cache.Client.Peek()
+	if !up {
+		return errors.New("it is down already")
+	}
+	keys, err := entries(ctx, client)
+	for _, key := range append(keys, cachePrefix+"poison") {
+		err = errors.Join(err, client.Set(ctx, key, `[{"item":"kettle","cents":1}]`, time.Minute).Err())
+	}
+	return err
 }
 
 // loseDatabase does what a volume does that is unmounted and comes back. What

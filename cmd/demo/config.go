@@ -25,6 +25,7 @@ type config struct {
 	load           float64
 
 	log            string
+	config         string // file with the settings
 	drain, grace   time.Duration
 	terminationLog string
 
@@ -44,6 +45,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.redis, "redis", "", "`address` of a Redis server, host:port or redis://user:password@host:port/0; left out, one in this process")
 	fs.Float64Var(&c.load, "load", 4, "`rate` of the built-in customers, in requests per second; 0 is none")
 	fs.StringVar(&c.log, "log", "auto", "`form` of the log, human or json; auto is human on a terminal")
+	fs.StringVar(&c.config, "config", "", "`file` with what may change while it runs, read again at each SIGHUP: {\"workers\": 4, \"prices\": \"2s\", \"sweep\": \"2s\", \"report\": \"10s\"}")
 	fs.DurationVar(&c.drain, "drain", 0, "`time` for which /readyz says no, and the shop still serves, before it stops")
 	fs.DurationVar(&c.grace, "grace", 30*time.Second, "`time` from SIGTERM to SIGKILL (terminationGracePeriodSeconds), for stopping in time; 0 is no limit")
 	fs.StringVar(&c.terminationLog, "termination-log", "/dev/termination-log", "`file` that is told, if it is there, why the shop gave up (terminationMessagePath)")

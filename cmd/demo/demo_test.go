@@ -160,7 +160,7 @@ func (d *demo) run(args ...string) (code int, out string) {
 // little to say.
 func execute(t *testing.T, args ...string) (code int, out string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	text, err := exec.CommandContext(ctx, build(t), args...).CombinedOutput()
 	var exit *exec.ExitError

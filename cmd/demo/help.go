@@ -12,7 +12,7 @@ workers and an HTTP server, as one supervision tree. It needs no set-up.
 
 Usage:
   demo [flags]                  run the shop, until Ctrl-C or SIGTERM
-  demo tour [flags]             break it in five ways and watch it heal (a minute)
+  demo tour [flags]             break it in every way and watch it heal (a minute or two)
   demo chaos [flags] [fault]    break a running shop; without a fault, list them
   demo healthcheck [flags]      ask a running shop how it is: exit code 0 or 1
   demo help                     this text
@@ -29,6 +29,7 @@ Examples:
   demo                                          everything in this process
   demo -dsn postgres://app@db/shop -redis redis:6379
   demo -log json -addr :8080 -probes :8081 -drain 5s      as in a container
+  demo -config shop.json                        and kill -HUP it when that has changed
   demo chaos db                                 take its database away for 5 s
   curl -d '{"item":"kettle","quantity":2}' http://127.0.0.1:8080/orders
 `
@@ -39,7 +40,7 @@ var groups = []struct {
 	flags []string
 }{
 	{"Where it listens", []string{"addr", "probes", "admin", "admin-token"}},
-	{"What it works with", []string{"db", "dsn", "redis", "load"}},
+	{"What it works with", []string{"db", "dsn", "redis", "load", "config"}},
 	{"How it runs and ends", []string{"log", "drain", "grace", "termination-log"}},
 	{"Of healthcheck", []string{"readyz", "livez"}},
 }

@@ -3,14 +3,10 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
-	"fmt"
 	randv2 "math/rand/v2"
 	"time"
 
 	"github.com/jmoiron/sqlx"
-
-	"github.com/coppice-go/coppice/supervisor"
 )
 
 // An order is accepted when its row is written, which is before the customer
@@ -77,12 +73,10 @@ func (s *shop) find(ctx context.Context, id string) (o order, err error) {
 }
 
 // fulfil is the workers' job. It may run twice for one order, which makes no
-// difference. One that overruns has its worker replaced: a goroutine that hangs
-// cannot be helped, but its place in the pool can be filled.
+// difference. One that takes longer than the pool's BeatTimeout is stuck: its
+// worker is restarted, and the order tried again.
 func (s *shop) fulfil(ctx context.Context, id string) error {
-	overdue := time.AfterFunc(jobPatience, func() { s.replaceWorker(supervisor.PathFrom(ctx)) })
-	defer overdue.Stop()
-	s.faults.strike()
+	s.faults.strike(ctx)
 	if err := pack(ctx); err != nil {
 		return err
 	}
@@ -107,15 +101,6 @@ func pack(ctx context.Context) error {
 	}
 }
 
-func (s *shop) replaceWorker(path string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	s.log.Warn().Str("path", path).Msgf("an order takes longer than %v: its worker is replaced", jobPatience)
-	if err := s.sup.Restart(ctx, path); err != nil {
-		s.log.Warn().Err(err).Msg("replacing a worker")
-	}
-}
-
 // sweepOrders gives the workers the orders that they should have: those of a
 // process before this one, and those for which their queue was full.
 func (s *shop) sweepOrders(ctx context.Context) error {
@@ -127,32 +112,4 @@ func (s *shop) sweepOrders(ctx context.Context) error {
 		s.enqueue(id)
 	}
 	return err
-}
-
-// recall reads a value from the cache, and reports whether it was there. A
-// cache that is down is a cache that is empty.
-func (s *shop) recall(ctx context.Context, key string, v any) bool {
-	client, ok := s.cache.Client.Peek()
-	if !ok {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, cachePatience)
-	defer cancel()
-	text, err := client.Get(ctx, key).Bytes()
-	return err == nil && json.Unmarshal(text, v) == nil
-}
-
-// remember writes a value to the cache, if that works.
-func (s *shop) remember(ctx context.Context, key string, v any) {
-	client, ok := s.cache.Client.Peek()
-	if !ok {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, cachePatience)
-	defer cancel()
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("bug: %T is no JSON: %v", v, err))
-	}
-	_ = client.Set(ctx, key, text, time.Minute).Err()
 }

@@ -32,11 +32,15 @@ func newProgram(cfg config, log zerolog.Logger, observe func(supervisor.Event)) 
 			err = usageError{err}
 		}
 	}()
+	set, err := readSettings(cfg.config)
+	if err != nil {
+		return p, err
+	}
 	if p.shop, err = newShop(cfg, log); err != nil {
 		return p, err
 	}
 	recent := health.NewLog(0)
-	p.sup, err = supervisor.New(p.shop.tree(), supervisor.Options{
+	p.sup, err = supervisor.New(p.shop.tree(set), supervisor.Options{
 		DrainDelay: cfg.drain, GracePeriod: cfg.grace,
 		Observer: func(e supervisor.Event) {
 			recent.Observe(e)
@@ -94,7 +98,9 @@ func (p *program) close() {
 	for _, l := range p.listeners {
 		_ = l.Shutdown(ctx) // answers cut off now are cut off for good reason
 	}
-	p.shop.close()
+	if p.shop != nil {
+		p.shop.close()
+	}
 }
 
 // shopURL is where customers find the shop, once it was open.

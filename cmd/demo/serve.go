@@ -12,19 +12,29 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/coppice-go/coppice/supervisor"
 	"github.com/coppice-go/coppice/supervisor/zlog"
 )
 
 // serve runs the shop until a signal, or until its tree gives up.
 func serve(cfg config, stdout, stderr io.Writer) error {
 	log := newLog(cfg.log, stderr)
-	p, err := newProgram(cfg, log, zlog.Observer(log))
+	var p *program
+	observe := zlog.Observer(log)
+	p, err := newProgram(cfg, log, func(e supervisor.Event) {
+		if e.Kind == supervisor.EventHealed {
+			p.tellIncident(e.Incident, log)
+		} else {
+			observe(e)
+		}
+	})
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	ctx, release := untilSignal(p.shop.close)
+	ctx, release := untilSignal(p.shop.close, cfg.config == "")
 	defer release()
+	p.reloadOnSignal(ctx, log)
 	p.welcome(stdout, log, forPeople(cfg.log, stderr))
 
 	err = p.run(ctx)
@@ -40,13 +50,22 @@ func serve(cfg config, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// untilSignal returns a context that ends with the first SIGINT, SIGTERM or,
-// when the terminal is closed, SIGHUP. The second ends the process at once: who
-// asks twice does not want to wait.
-func untilSignal(atOnce func()) (ctx context.Context, release func()) {
+// tellIncident logs an incident that is over, in a line.
+func (p *program) tellIncident(id uint64, log zerolog.Logger) {
+	for _, i := range p.sup.Incidents() {
+		if i.ID == id {
+			log.Info().Uint64("incident", id).Str("path", i.Path).Msg(i.String())
+		}
+	}
+}
+
+// untilSignal returns a context that ends with the first SIGINT, SIGTERM or, if
+// hangup says so, SIGHUP: when the terminal is closed. The second ends the
+// process at once: who asks twice does not want to wait.
+func untilSignal(atOnce func(), hangup bool) (ctx context.Context, release func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+	if hangup && !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -109,10 +128,13 @@ func (p *program) goodbye(log zerolog.Logger) {
 		Int("fulfilled", jobs.Done).Int("handed_back", jobs.HandedBack).Msg("the shop is closed")
 }
 
-// report leaves behind why the tree ended, and how it looked: in the log, and
-// where the platform looks for it.
+// report leaves behind why the tree ended, the incident over which it did, and
+// how it looked: in the log, and where the platform looks for it.
 func (p *program) report(err error, log zerolog.Logger, stderr io.Writer) {
 	tree := p.sup.Snapshot().String()
+	if all := p.sup.Incidents(); len(all) > 0 {
+		tree = fmt.Sprintf("%s\n%s", all[len(all)-1].Report(), tree)
+	}
 	if forPeople(p.cfg.log, stderr) {
 		log.Error().Msg(err.Error())
 		fmt.Fprintf(stderr, "\n%s", tree)
@@ -133,10 +155,10 @@ func terminationLog(file, text string) {
 	_ = f.Close()
 }
 
-// clip returns the first n bytes of s at most.
+// clip returns as many of the first lines of s as n bytes hold.
 func clip(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	return strings.ToValidUTF8(s[:n], "")
+	return s[:1+strings.LastIndexByte(s[:n], '\n')]
 }

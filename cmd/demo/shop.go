@@ -17,8 +17,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/coppice-go/coppice/services/httpserver"
-	"github.com/coppice-go/coppice/services/periodic"
-	"github.com/coppice-go/coppice/services/redisembed"
 	"github.com/coppice-go/coppice/services/rediskv"
 	"github.com/coppice-go/coppice/services/sqldb"
 	"github.com/coppice-go/coppice/services/workerpool"
@@ -32,6 +30,12 @@ const (
 	jobPatience   = 3 * time.Second        // for a worker to fulfil an order
 )
 
+// How often the tree asks what it cannot see, and for how long.
+const (
+	probeInterval = time.Second
+	probeTimeout  = 900 * time.Millisecond
+)
+
 // shop is the services and what they share. There is one; what fails is
 // replaced inside of it.
 type shop struct {
@@ -43,8 +47,6 @@ type shop struct {
 	redis   cacheServer
 	cache   *rediskv.KV
 	workers *workerpool.Pool[string] // of orders to fulfil, by ID
-	prices  *periodic.Task
-	sweep   *periodic.Task
 	web     *httpserver.Server
 
 	sup    *supervisor.Supervisor // set before it runs
@@ -62,15 +64,13 @@ func newShop(cfg config, log zerolog.Logger) (*shop, error) {
 	}
 	s.db = sqldb.New(sqldb.Config{
 		Driver: cfg.driver(), DSN: dsn,
-		ProbeInterval: 500 * time.Millisecond, FailuresToRestart: 2,
+		ProbeInterval: probeInterval, ProbeTimeout: probeTimeout, FailuresToRestart: 2, Check: s.checkDatabase,
 	})
 	s.redis, s.cache = newCache(cfg)
 	s.workers = workerpool.New(workerpool.Config[string]{
-		Workers: 4, DrainTimeout: time.Second, Run: s.fulfil,
+		BeatTimeout: jobPatience, DrainTimeout: time.Second, Run: s.fulfil,
 		Attempts: math.MaxInt, Backoff: supervisor.Backoff{Max: 2 * time.Second}, // an accepted order is never given up
 	})
-	s.prices = periodic.New(periodic.Config{Every: 2 * time.Second, Immediately: true, Run: s.refreshPrices})
-	s.sweep = periodic.New(periodic.Config{Every: 2 * time.Second, Immediately: true, Run: s.sweepOrders})
 	s.web = httpserver.New(httpserver.Config{
 		Addr: cfg.addr, Handler: s.api(), DrainTimeout: 2 * time.Second,
 		Listen: s.listen, ErrorLog: stdLog(log),
@@ -102,30 +102,6 @@ func (s *shop) close() {
 	if s.data != "" {
 		_ = os.RemoveAll(s.data) // in a directory for temporary files: somebody else will
 	}
-}
-
-// cacheServer is the node below which the cache's client stands.
-type cacheServer interface {
-	Spec(name string) supervisor.Spec
-}
-
-// elsewhere is a server that is not ours to run.
-type elsewhere struct{}
-
-// Spec is of a node that is ignored: it keeps the picture of the tree.
-func (elsewhere) Spec(name string) supervisor.Spec {
-	return supervisor.Spec{Name: name, Run: func(context.Context, func()) error { return supervisor.ErrIgnore }}
-}
-
-func newCache(cfg config) (cacheServer, *rediskv.KV) {
-	conf, _ := cfg.redisConfig() // it was checked with the flags
-	conf.ProbeInterval, conf.FailuresToRestart = 500*time.Millisecond, 2
-	if !cfg.embeddedRedis() {
-		return elsewhere{}, rediskv.New(conf)
-	}
-	server := redisembed.New(redisembed.Config{})
-	conf.Dialer = server.Dial
-	return server, rediskv.New(conf)
 }
 
 // listen opens the API's listener and remembers it, for whoever wants to crash

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -18,6 +19,8 @@ const (
 	tourLoad = 20               // requests per second, at least
 	tourTime = 30 * time.Second // for one fault to heal
 	calm     = 2 * time.Second  // before and after each fault
+	steady   = time.Second / 2  // for what is well to count as healed
+	often    = 3                // how many events of a kind are told of a node
 )
 
 // tour breaks a shop under load, in every way there is, and tells how it heals.
@@ -33,7 +36,7 @@ func tour(cfg config, stdout io.Writer) error {
 		return err
 	}
 	defer p.close()
-	ctx, release := untilSignal(p.shop.close)
+	ctx, release := untilSignal(p.shop.close, true)
 	defer release()
 	g.program = p
 	return g.lead(ctx)
@@ -53,6 +56,7 @@ type guide struct {
 type stop struct {
 	fault  fault
 	healed time.Duration // since the fault; 0 if it did not
+	went   rungs         // that it went through
 	tally  tally
 	lost   int
 }
@@ -106,35 +110,43 @@ func (g *guide) see(ctx context.Context, f fault) stop {
 		g.say("      that did not work: %v", err)
 		return s
 	}
-	if g.healed(ctx, w) {
-		s.healed = time.Since(w.begin)
+	if at, ok := g.healed(ctx, w); ok {
+		s.healed = at.Sub(w.begin)
 	}
+	s.went = g.rungs(w)
 	s.lost = g.customers.lost(ctx, g.customers.openOrders())
 	pause(ctx, calm)
 	s.tally = g.customers.count().minus(before)
 	return s
 }
 
-// healed waits until what broke runs again, and all is well.
-func (g *guide) healed(ctx context.Context, w *watch) bool {
+// healed waits until what broke has mended and all is well, and stays so, and
+// returns since when.
+func (g *guide) healed(ctx context.Context, w *watch) (since time.Time, ok bool) {
 	select {
 	case <-w.mended:
 	case <-ctx.Done():
-		return false
+		return since, false
 	}
-	for g.sup.Status() != supervisor.Up {
+	for since = time.Now(); time.Since(since) < steady; {
 		if !pause(ctx, 10*time.Millisecond) {
-			return false
+			return since, false
+		}
+		if g.sup.Status() != supervisor.Up {
+			since = time.Now()
 		}
 	}
-	return true
+	return since, true
 }
 
 // String is the stop in a sentence.
 func (s stop) String() string {
 	t := s.tally.requests
-	if s.healed == 0 {
+	switch {
+	case s.healed == 0:
 		return fmt.Sprintf("NOT HEALED within %v", tourTime)
+	case !s.climbed():
+		return fmt.Sprintf("healed by way of %v, not %v", s.went, s.fault.rungs)
 	}
 	return fmt.Sprintf("healed after %.1f s: %d requests served, %d refused with a Retry-After, %d cut off, %d hung; %d of %d orders lost",
 		s.healed.Seconds(), t[served], t[refused], t[cut], t[hung], s.lost, s.tally.orders)
@@ -142,7 +154,14 @@ func (s stop) String() string {
 
 // good reports whether the stop went as it should.
 func (s stop) good() bool {
-	return s.healed > 0 && s.lost == 0 && s.tally.requests[hung] == 0 && s.tally.requests[odd] == 0
+	return s.healed > 0 && s.climbed() && s.lost == 0 && s.tally.requests[hung] == 0 && s.tally.requests[odd] == 0
+}
+
+// climbed reports whether it healed as it was to: what a remedy mends is not
+// restarted, and what must be restarted is.
+func (s stop) climbed() bool {
+	return !slices.ContainsFunc(s.fault.rungs, func(r supervisor.EventKind) bool { return !slices.Contains(s.went, r) }) &&
+		slices.Contains(s.fault.rungs, exited) == slices.Contains(s.went, exited)
 }
 
 // verdict sums up.
@@ -195,16 +214,24 @@ func pause(ctx context.Context, d time.Duration) bool {
 type watch struct {
 	fault  fault
 	begin  time.Time
-	said   string        // last
-	why    string        // the last failure that was told
-	broken string        // path at which the fault has shown
-	mended chan struct{} // closed when that path was ready again
+	said   string         // last
+	told   map[string]int // how often, by path and kind
+	why    string         // the last failure that was told
+	broken string         // path at which the fault has shown
+	went   rungs          // that the node at that path went through
+	mended chan struct{}  // closed when it has come to the last
+}
+
+func (g *guide) rungs(w *watch) rungs {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(w.went)
 }
 
 func (g *guide) watch(f fault) *watch {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.now = &watch{fault: f, begin: time.Now(), mended: make(chan struct{})}
+	g.now = &watch{fault: f, begin: time.Now(), told: map[string]int{}, mended: make(chan struct{})}
 	return g.now
 }
 
@@ -222,25 +249,52 @@ func (g *guide) observe(e supervisor.Event) {
 	if w == nil || e.Time.Before(w.begin) || g.sup.Draining() {
 		return
 	}
-	if text := w.words(e); text != "" && text != w.said {
+	if text := w.words(e); text != "" && text != w.said && w.told[e.Path+string(e.Kind)] < often {
 		w.said = text
+		w.told[e.Path+string(e.Kind)]++
 		fmt.Fprintf(g.out, "      %5.1f s  %s\n", e.Time.Sub(w.begin).Seconds(), text)
 	}
-	switch {
-	case w.broken == "" && e.Kind == w.fault.sign && strings.HasPrefix(e.Path, w.fault.path):
+	w.climb(e)
+}
+
+// climb follows the node that broke from rung to rung. Those between the first
+// and the last may come in any order, and again.
+func (w *watch) climb(e supervisor.Event) {
+	first, last := w.fault.rungs[0], w.fault.rungs[len(w.fault.rungs)-1]
+	if w.broken == "" && e.Kind == first && strings.HasPrefix(e.Path, w.fault.path) {
 		w.broken = e.Path
-	case w.broken == e.Path && e.Kind == supervisor.EventReady:
-		w.broken = "none any more"
+	}
+	if e.Path != w.broken || slices.Contains(w.went, last) {
+		return
+	}
+	if e.Kind == last && !w.seen(w.fault.rungs[:len(w.fault.rungs)-1]) {
+		return // it flaps, and is ready in between
+	}
+	if !slices.Contains(w.went, e.Kind) {
+		w.went = append(w.went, e.Kind)
+	}
+	if e.Kind == last {
 		close(w.mended)
 	}
+}
+
+// seen reports whether all of them were.
+func (w *watch) seen(all rungs) bool {
+	return !slices.ContainsFunc(all, func(r supervisor.EventKind) bool { return !slices.Contains(w.went, r) })
 }
 
 // words tells an event to somebody who has not read about supervision trees.
 // "" is one that can be left out, as it says no more than the next.
 func (w *watch) words(e supervisor.Event) string {
 	switch e.Kind {
-	case supervisor.EventStarted, supervisor.EventStartFailed, supervisor.EventStopped:
+	case supervisor.EventStarted, supervisor.EventStartFailed, supervisor.EventStopped, supervisor.EventHealed:
 		return ""
+	case supervisor.EventImpaired:
+		return fmt.Sprintf("%s works badly: %v", e.Path, e.Err)
+	case supervisor.EventRecovered:
+		return fmt.Sprintf("%s works well again", e.Path)
+	case supervisor.EventParked:
+		return fmt.Sprintf("%s fails too often: it is parked, and tried again in %v", e.Path, e.Delay.Round(10*time.Millisecond))
 	case supervisor.EventExited:
 		w.why = e.Err.Error()
 		return fmt.Sprintf("%s failed: %s", e.Path, w.why)

@@ -1,37 +1,59 @@
 package main
 
 import (
+	"context"
 	"time"
 
+	"github.com/coppice-go/coppice/services/periodic"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
 // tree is the picture of the program: what starts after what, what goes down
-// with what, and what the shop can do without.
-func (s *shop) tree() supervisor.Spec {
+// with what, and what the shop can do without. What the settings say is in it,
+// so that a reload is another tree.
+func (s *shop) tree(set settings) supervisor.Spec {
+	jobs := []supervisor.Spec{
+		lively(every(set.prices, s.refreshPrices).Spec("prices"), set.prices.String()),
+		lively(every(set.sweep, s.sweepOrders).Spec("sweep"), set.sweep.String()),
+		parked(supervisor.Spec{Name: "feed", Run: s.followFeed}),
+	}
+	if set.report > 0 {
+		jobs = append(jobs, lively(every(set.report, s.reportSales).Spec("report"), set.report.String()))
+	}
 	return supervisor.Spec{Name: "shop", Strategy: supervisor.RestForOne, Children: []supervisor.Spec{
 		{Name: "storage", StopTimeout: 5 * time.Second, Children: []supervisor.Spec{
 			{Name: "db", Strategy: supervisor.RestForOne, Children: []supervisor.Spec{
-				lively(s.db.Spec("pool")),
+				lively(s.db.Spec("pool"), ""),
 				{Name: "schema", Run: s.createSchema},
 			}},
 			{Name: "cache", Strategy: supervisor.RestForOne, Optional: true, Children: []supervisor.Spec{
 				s.redis.Spec("server"),
-				lively(s.cache.Spec("client")),
+				lively(s.cache.Spec("client"), ""),
 			}},
 		}},
-		s.workers.Spec("workers"),
-		{Name: "jobs", Concurrent: true, Optional: true, StopTimeout: 3 * time.Second, Children: []supervisor.Spec{
-			lively(s.prices.Spec("prices")),
-			lively(s.sweep.Spec("sweep")),
-		}},
+		s.workers.SpecN("workers", set.workers),
+		{Name: "jobs", Concurrent: true, Optional: true, StopTimeout: 3 * time.Second, Children: jobs},
 		s.web.Spec("http"),
 	}}
 }
 
+// every is a task whose period a reload may change: then it is another one, and
+// its node has another Revision.
+func every(d time.Duration, run func(context.Context) error) *periodic.Task {
+	return periodic.New(periodic.Config{Every: d, Immediately: true, Run: run})
+}
+
 // lively bounds the backoff of a node that waits for something outside: an
 // audience is less patient than a production server should be.
-func lively(spec supervisor.Spec) supervisor.Spec {
-	spec.Backoff.Max = 2 * time.Second
+func lively(spec supervisor.Spec, revision string) supervisor.Spec {
+	spec.Backoff.Max, spec.Revision = 2*time.Second, revision
+	return spec
+}
+
+// parked makes a node one that nobody needs badly: when it has failed too often
+// in a row it is tried now and then, and bothers nobody in between.
+func parked(spec supervisor.Spec) supervisor.Spec {
+	spec.Optional = true
+	spec.Backoff = supervisor.Backoff{Min: 10 * time.Millisecond, Max: 100 * time.Millisecond, Settle: time.Second, Attempts: 10, Park: time.Second}
 	return spec
 }
