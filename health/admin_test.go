@@ -185,6 +185,10 @@ type node struct {
 	Incarnation  int
 	Optional     bool
 	RestartsLeft *int `json:"restarts_left"`
+	Next         string
+	Incident     uint64
+	DependsOn    []string `json:"depends_on"`
+	Probe        *probe
 	Children     []node
 }
 

@@ -40,7 +40,7 @@ func TestThePageShowsProblemsFirst(t *testing.T) {
 		db.AlwaysStarts(suptest.Attempt{Err: errRefused})
 		db.Fail(errRefused)
 		page := get(h, "/").Body.String()
-		requireHas(t, page, ">Down<", "Not ready, 2 problems.", "backing off", "attempt 1", "next start in 0.1 s", errRefused.Error(),
+		requireHas(t, page, ">Down<", "Not ready, 2 problems.", "backing off", "attempt 1", "next: start in 100ms", errRefused.Error(),
 			`readyz <strong class="bad">no</strong>`, `livez <strong class="fine">ok</strong>`)
 		problems, tree2, _ := strings.Cut(page, `id="tree-title"`)
 		if d, c := strings.Index(problems, ">shop/storage/db<"), strings.Index(problems, ">shop/storage/cache<"); d < 0 || c < d {
@@ -151,7 +151,7 @@ func TestTheColoursCanBeRead(t *testing.T) {
 		for _, m := range regexp.MustCompile(`--(\w+): #(\w{6});`).FindAllStringSubmatch(text, -1) {
 			colours[m[1]] = luminance(t, m[2])
 		}
-		for _, name := range []string{"text", "soft", "fine", "warn", "bad", "wait", "off"} {
+		for _, name := range []string{"text", "soft", "fine", "warn", "bad", "wait", "off", "parked"} {
 			for _, ground := range []string{"page", "card"} {
 				a, b := colours[name]+0.05, colours[ground]+0.05
 				if ratio := max(a, b) / min(a, b); ratio < 4.5 {
