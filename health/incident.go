@@ -91,7 +91,7 @@ func reportOf(i supervisor.Incident) string {
 	if causes := causesOf(i.Cause); len(causes) > 1 {
 		line += "\ncauses:\n  " + strings.ReplaceAll(strings.Join(causes, "\n"), "\n", "\n  ")
 	}
-	return line + "\n" + rest
+	return strings.TrimSpace(line+"\n"+rest) + "\n"
 }
 
 // maxCauses is how many errors of a tree of them are looked at.

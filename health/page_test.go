@@ -96,13 +96,13 @@ func TestThePageEscapesEverything(t *testing.T) {
 		const evil = `<img src=x onerror="alert(1)">`
 		w, recent := suptest.NewWorker(), health.NewLog(0)
 		fails := func(context.Context, func()) error { return errors.New("<script>alert(1)") }
-		spec := supervisor.Spec{Name: "'><b>", Children: []supervisor.Spec{
+		spec := supervisor.Spec{Name: "'><b>", Strategy: supervisor.RestForOne, Children: []supervisor.Spec{
 			w.Spec(evil), {Name: `"><script>x`, Children: []supervisor.Spec{{Name: "worker", Run: idle}}}, {Name: "fails", Run: fails},
 		}}
 		tree := suptest.Start(t, spec, supervisor.Options{Observer: recent.Observe})
 		w.Panic("</pre><script>")
 		page := get(health.Admin(tree.Supervisor, health.AdminOptions{Log: recent}), "/").Body.String()
-		requireHas(t, page, "&lt;img src=x onerror=&#34;alert(1)&#34;&gt;", "&lt;script&gt;alert(1)", `data-path="&#39;&gt;&lt;b&gt;`)
+		requireHas(t, page, "decided: &#39;&gt;&lt;b&gt;/", "went down with it: &#39;&gt;&lt;b&gt;/&#34;&gt;&lt;script&gt;x", "&lt;img src=x onerror=&#34;alert(1)&#34;&gt;", "&lt;script&gt;alert(1)", `data-path="&#39;&gt;&lt;b&gt;`)
 		requireHasNot(t, page, "<img", "<script>", "<b>", `"><script`)
 	})
 }
