@@ -113,7 +113,7 @@ func causesOf(err error) (causes []string) {
 }
 
 func wrapped(err error) []error {
-	switch err := err.(type) { //nolint:errorlint // it takes the chain apart
+	switch err := err.(type) {
 	case interface{ Unwrap() error }:
 		return []error{err.Unwrap()}
 	case interface{ Unwrap() []error }:

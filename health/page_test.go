@@ -60,7 +60,7 @@ func TestThePageNamesWhatStartingWaitsFor(t *testing.T) {
 		spec.Children[0].Concurrent = true
 		tree := suptest.Start(t, spec, supervisor.Options{})
 		page := get(health.Admin(tree.Supervisor, health.AdminOptions{}), "/").Body.String()
-		requireHas(t, page, ">Starting</strong> <span>shop/storage/db starting</span>")
+		requireHas(t, page, ">Starting</strong> <span>shop/storage/db starting</span>", `pending</span><span class="fact">waits for others<`)
 	})
 }
 

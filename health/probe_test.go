@@ -149,6 +149,7 @@ func TestAStaleResultHidesNothingBad(t *testing.T) {
 			t.Fatal(err)
 		}
 		requireText(t, get(public, "/readyz/shop/storage/db"), 503, "[-]shop/storage/db failed\nreadyz check failed\n")
+		requireHas(t, get(public, "/readyz?verbose").Body.String(), "[-]shop/storage/db failed\n") // its probe is no more
 	})
 }
 
@@ -167,9 +168,15 @@ func TestThePageShowsProbesAndTheirAge(t *testing.T) {
 // A green that is too old is shown as none, not even in the sum of it all.
 func TestThePageShowsNoStaleGreen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		page := get(health.Admin(stale(t).Supervisor, health.AdminOptions{}), "/").Body.String()
+		tree := stale(t)
+		h := health.Admin(tree.Supervisor, health.AdminOptions{})
+		page := get(h, "/").Body.String()
 		requireHas(t, page, `<strong class="unknown">Ready</strong> <span>But 1 probe did not answer lately.</span>`, "1 unknown", `id="shape-unknown"`,
 			`<li class="unknown">`, `<span class="name">db</span><span class="state unknown">unknown</span><span class="fact">probe <span class="unknown">unknown</span>, last checked 35 s ago</span>`)
 		requireHasNot(t, page, "All is well")
+		if err := tree.Stop(t.Context(), "shop/http"); err != nil {
+			t.Fatal(err)
+		}
+		requireHas(t, get(h, "/tree").Body.String(), `"why":"shop/http stopped"`) // what is known to be bad comes first
 	})
 }
