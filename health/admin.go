@@ -29,10 +29,13 @@ type AdminOptions struct {
 	Actions []Action
 }
 
-// Admin returns the admin side of sup: the page at /, the tree at /tree and
-// the recent events at /events as JSON, the probes with reasons, and POST
-// /actions/<name>. It can be mounted under any prefix that ends in "/", with
-// http.StripPrefix. Answers tell reasons, which can hold addresses.
+// Admin returns the admin side of sup: the page at /; as JSON the tree at
+// /tree, the recent events at /events, the last incidents at /incidents and one
+// of them in full at /incidents/<number>; the probes with reasons, and POST
+// /actions/<name>. Incidents are text for who accepts text/plain, and for curl
+// and Wget, unless application/json is asked for. It can be mounted under any
+// prefix that ends in "/", with http.StripPrefix. Answers tell reasons, which
+// can hold addresses.
 //
 // Without a Token a request must have come in on a loopback address and name a
 // loopback host, so that neither a listener that is open by mistake nor a web
@@ -114,7 +117,7 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *admin) answer(r *http.Request, path string) answer {
-	get, ok := a.view(path)
+	get, ok := a.view(path, wantsText(r))
 	switch {
 	case !ok:
 		return a.probes.answer(r)
@@ -125,7 +128,7 @@ func (a *admin) answer(r *http.Request, path string) answer {
 }
 
 // view returns what makes the answer for a path, if it is none of the probes'.
-func (a *admin) view(path string) (get func() answer, ok bool) {
+func (a *admin) view(path string, text bool) (get func() answer, ok bool) {
 	switch path {
 	case "":
 		return a.page, true
@@ -135,6 +138,11 @@ func (a *admin) view(path string) (get func() answer, ok bool) {
 		return a.tree, true
 	case "events":
 		return a.events, true
+	case "incidents":
+		return func() answer { return a.incidents(text) }, true
+	}
+	if number, ok := strings.CutPrefix(path, "incidents/"); ok {
+		return func() answer { return a.incident(number, text) }, true
 	}
 	asset, ok := assets[path]
 	return func() answer { return asset }, ok

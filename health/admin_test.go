@@ -40,7 +40,7 @@ func TestWithoutATokenOnlyLocalNamesAreAnswered(t *testing.T) {
 		"": 403, "evil.example": 403, "evil.example:8082": 403, "localhost.evil.example": 403, "evil-localhost": 403, "127.0.0.1.evil.example": 403,
 		"10.0.0.1:8082": 403, "[2001:db8::1]:80": 403, "0.0.0.0": 403, "[::]:80": 403, "2130706433": 403,
 	} {
-		for _, path := range []string{"/", "/tree", "/readyz", "/style.css", "/actions/x", "/nope"} {
+		for _, path := range []string{"/", "/tree", "/incidents", "/incidents/1", "/readyz", "/style.css", "/actions/x", "/nope"} {
 			w := get(h, path, "Host", host)
 			if got := w.Code; (got == 403) != (want == 403) {
 				t.Errorf("Host %q, %s: %d", host, path, got)
@@ -83,7 +83,7 @@ func TestTheTokenIsAskedOfEveryRequest(t *testing.T) {
 		"": 401, "Bearer": 401, "Bearer ": 401, "Bearer x": 401, "Bearer " + token + "x": 401, "Bearer " + token[1:]: 401, token: 401,
 		"Basic " + token: 401, basic(""): 401, basic("x"): 401, "Digest " + token: 401,
 	} {
-		for _, path := range []string{"/", "/fragment", "/tree", "/events", "/readyz", "/style.css"} {
+		for _, path := range []string{"/", "/fragment", "/tree", "/events", "/incidents", "/readyz", "/style.css"} {
 			w := get(h, path, "Authorization", auth, "Host", "admin.example")
 			if w.Code != want {
 				t.Errorf("%q, %s: %d", auth, path, w.Code)
@@ -148,7 +148,7 @@ func TestFaultsOfAdminOptions(t *testing.T) {
 func TestAdminHeaders(t *testing.T) {
 	h := health.Admin(running(t, pool(2, idle), supervisor.Options{}), health.AdminOptions{})
 	for path, kind := range map[string]string{
-		"/": "text/html; charset=utf-8", "/fragment": "text/html; charset=utf-8", "/tree": "application/json", "/events": "application/json",
+		"/": "text/html; charset=utf-8", "/fragment": "text/html; charset=utf-8", "/tree": "application/json", "/events": "application/json", "/incidents": "application/json",
 		"/style.css": "text/css; charset=utf-8", "/page.js": "text/javascript; charset=utf-8", "/icon.svg": "image/svg+xml", "/readyz": "text/plain; charset=utf-8",
 	} {
 		header := get(h, path).Header()
@@ -168,7 +168,7 @@ func TestAdminHeaders(t *testing.T) {
 			t.Errorf("HEAD %s: %d", path, w.Code)
 		}
 	}
-	for _, path := range []string{"/nope", "/actions/nope", "/actions/", "/web/page.html", "/page.html"} {
+	for _, path := range []string{"/nope", "/incidents/1", "/actions/nope", "/actions/", "/web/page.html", "/page.html"} {
 		if w := get(h, path); w.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", path, w.Code)
 		}
@@ -185,6 +185,10 @@ type node struct {
 	Incarnation  int
 	Optional     bool
 	RestartsLeft *int `json:"restarts_left"`
+	Next         string
+	Incident     uint64
+	DependsOn    []string `json:"depends_on"`
+	Probe        *probe
 	Children     []node
 }
 

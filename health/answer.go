@@ -60,14 +60,26 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// wantsJSON reports whether the client names application/health+json.
-func wantsJSON(r *http.Request) bool {
+// wantsJSON reports whether a client of the probes wants JSON.
+func wantsJSON(r *http.Request) bool { return accepts(r, typeHealth) }
+
+// wantsText reports whether a client of the admin side reads with its own
+// eyes: it names text/plain, or is a command line. Naming JSON as well, as some
+// libraries do, is to want JSON.
+func wantsText(r *http.Request) bool {
+	agent := r.UserAgent()
+	return !accepts(r, typeJSON) &&
+		(accepts(r, "text/plain") || strings.HasPrefix(agent, "curl/") || strings.HasPrefix(agent, "Wget/"))
+}
+
+// accepts reports whether the client names a media type; "*/*" names none.
+func accepts(r *http.Request, want string) bool {
 	for _, accept := range r.Header["Accept"] {
 		for accept != "" {
 			var kind string
 			kind, accept, _ = strings.Cut(accept, ",")
 			kind, _, _ = strings.Cut(kind, ";")
-			if strings.EqualFold(strings.TrimSpace(kind), typeHealth) {
+			if strings.EqualFold(strings.TrimSpace(kind), want) {
 				return true
 			}
 		}

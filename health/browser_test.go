@@ -162,7 +162,7 @@ func TestThePageLives(t *testing.T) {
 		case <-ctx.Done():
 			return nil
 		case <-broken:
-			return errRefused
+			return fmt.Errorf(`%w: <img src=x onerror="window.pwned=2">%s`, errRefused, strings.Repeat("long", 50))
 		}
 	}
 	sup := running(t, supervisor.Spec{Name: "shop", Children: []supervisor.Spec{
@@ -188,6 +188,12 @@ func TestThePageLives(t *testing.T) {
 	b.await(`document.querySelector("header") !== window.old && document.body.textContent.includes("restart")`)
 	if open := b.eval(`document.querySelector("details[data-path='shop/storage']").open`); open != false {
 		t.Error("a refresh unfolds what was folded")
+	}
+	const report = `document.querySelector("details[data-path='incident 1']")`
+	b.eval(`window.old = document.querySelector("header"); ` + report + `.open = true`)
+	b.await(`document.querySelector("header") !== window.old`)
+	if open := b.eval(report + `.open && ` + report + `.innerText.includes("backing off")`); open != true {
+		t.Error("a refresh folds the report that is read")
 	}
 	if path := b.eval(`document.activeElement.parentElement.dataset.path`); path != "shop" {
 		t.Errorf("a refresh moves the focus to %v", path)

@@ -21,9 +21,19 @@
 // reasons, since a reason can hold addresses. Do not use /healthz as a
 // livenessProbe: it is readiness, for those who have one path to ask.
 //
+// What the probe of a node found more than three of its intervals ago says
+// nothing of now. A node that is up by nothing newer is told as "unknown", with
+// the age of the result ("warn" as health+json), where the answer is about that
+// node, or lists it (?verbose). That is a 200, and the root's answers ignore it:
+// they are what the tree keeps, and a late check is no reason to take traffic
+// away, least of all since what makes checks late is often load. A check that
+// hangs has failed after its timeout, so nothing stays unknown for long; what
+// is known to be degraded or down stays so.
+//
 // The admin side, Admin and ServeAdmin, tells reasons: a page for people (/),
-// the tree (/tree) and the latest events (/events) as JSON, the same probes
-// with reasons, and, if there are any, actions. It is meant for loopback, where
+// the tree (/tree), the latest events (/events) and the last incidents
+// (/incidents, /incidents/7) as JSON, the same probes with reasons, and, if
+// there are any, actions. It is meant for loopback, where
 // "kubectl port-forward" finds it; elsewhere it needs a token.
 //
 // Neither listener is a node of the tree. One that were would be absent while

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/coppice-go/coppice/supervisor"
 )
@@ -68,7 +69,7 @@ func (p *probes) word(v verdict, verbose, json bool) answer {
 	switch {
 	case v.status == supervisor.Up && !verbose && json:
 		return passJSON
-	case v.status != supervisor.Down && !verbose && !json:
+	case v.status != supervisor.Down && !v.unknown && !verbose && !json:
 		return okText
 	case json:
 		return p.report(v, verbose).json()
@@ -78,11 +79,13 @@ func (p *probes) word(v verdict, verbose, json bool) answer {
 
 // A verdict is what a probe has found, before any node is named.
 type verdict struct {
-	check  string            // "readyz"; "" if there is no such probe, or node
-	path   string            // of the node that was asked about
-	status supervisor.Status // Down is a no
-	note   string            // why, in words that are safe to publish
-	below  bool              // nodes may be asked for more
+	check   string            // "readyz"; "" if there is no such probe, or node
+	path    string            // of the node that was asked about
+	status  supervisor.Status // Down is a no
+	unknown bool              // nothing but a result that is too old says yes
+	note    string            // why, in words that are safe to publish
+	at      time.Time         // of the probe's result; zero is now
+	below   bool              // nodes may be asked for more
 }
 
 // judge answers the probe at a path without its leading slash.
@@ -148,13 +151,17 @@ func (p *probes) node(path string) verdict {
 		v.note = "the tree cannot heal itself"
 		return v
 	}
-	status, err := p.sup.StatusOf(path)
+	node, err := p.sup.Find(path)
 	switch {
-	case errors.Is(err, supervisor.ErrNotFound):
+	case err != nil:
 		return verdict{}
-	case err == nil: // otherwise the tree has ended, and everything is Down
-		v.status = status
+	case !v.below: // the tree has ended, and everything is Down
+	case node.Status == supervisor.Up && stale(node):
+		v.status, v.unknown, v.note = supervisor.Degraded, true, ageOf(node)
+	default:
+		v.status = node.Status
 	}
+	v.at = checkedAt(node)
 	return v
 }
 

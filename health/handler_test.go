@@ -115,6 +115,23 @@ func TestReadinessIsRedAndLivenessGreenThroughTheDrain(t *testing.T) {
 	})
 }
 
+// What is over for good counts as up, but not when all is over.
+func TestAfterTheEndEveryNodeIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		job := suptest.NewWorker()
+		spec := supervisor.Spec{Name: "shop", Children: []supervisor.Spec{job.Spec("job"), suptest.NewWorker().Spec("http")}}
+		spec.Children[0].Restart = supervisor.Transient
+		tree := suptest.Start(t, spec, supervisor.Options{})
+		job.Return()
+		h := health.Handler(tree.Supervisor)
+		requireText(t, get(h, "/readyz/shop/job"), 200, "ok")
+		if err := tree.Shutdown(); err != nil {
+			t.Error(err)
+		}
+		requireText(t, get(h, "/readyz/shop/job"), 503, "[-]shop/job failed\nreadyz check failed\n")
+	})
+}
+
 func TestTheDrainIsSeenByWhoNeverGotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := suptest.NewWorker().AlwaysStarts(suptest.Attempt{Hang: true}).StopsAfter(time.Second, nil)
@@ -190,7 +207,7 @@ func TestProbesAskNoNodeWhileALoopIsStuck(t *testing.T) {
 func TestUnknownPathsAre404(t *testing.T) {
 	sup := running(t, pool(3, idle), supervisor.Options{})
 	h := health.Handler(sup)
-	for _, path := range []string{"/", "/nope", "/livez/", "/livez/pool", "/readyz/", "/readyz/nope", "/readyz/pool/nope", "/readyz/pool/w0/nope", "/readyz/pool/", "/readyz//pool", "/tree"} {
+	for _, path := range []string{"/", "/nope", "/livez/", "/livez/pool", "/readyz/", "/readyz/nope", "/readyz/pool/nope", "/readyz/pool/w0/nope", "/readyz/pool/", "/readyz//pool", "/tree", "/incidents", "/incidents/1"} {
 		if w := get(h, path); w.Code != http.StatusNotFound {
 			t.Errorf("%s is %d", path, w.Code)
 		}

@@ -21,6 +21,27 @@ func why(node supervisor.Snapshot) (reason string) {
 	return strings.TrimPrefix(node.Why(), node.Path+" ")
 }
 
+// stale reports whether a node is ready as far as its probe knows, which has not
+// found out anything for too long: its check takes its time, or the process
+// hardly ran. Whether the node is well is unknown then.
+func stale(node supervisor.Snapshot) bool {
+	return node.State == supervisor.Ready && node.Probe != nil && node.Probe.Stale(time.Now())
+}
+
+// checkedAt is when the probe of a node that is ready found something last,
+// zero without one.
+func checkedAt(node supervisor.Snapshot) (at time.Time) {
+	if node.State == supervisor.Ready && node.Probe != nil {
+		at = node.Probe.At
+	}
+	return at
+}
+
+// ageOf says how old that is.
+func ageOf(node supervisor.Snapshot) string {
+	return "last checked " + span(time.Since(checkedAt(node))) + " ago"
+}
+
 // textOf is an error's text, "" for none. Package fmt survives those that
 // panic.
 func textOf(err error) string {
@@ -59,8 +80,8 @@ func (a *admin) look() (snap supervisor.Snapshot, ok bool) {
 }
 
 // problems returns the nodes that are themselves to blame for a tree that is
-// not Up, worst first, in start order otherwise, at most limit of them, and
-// how many there are.
+// not Up, and those of which that is unknown, worst first, in start order
+// otherwise, at most limit of them, and how many there are.
 func problems(root supervisor.Snapshot, limit int) (worst []supervisor.Snapshot, total int) {
 	p := ranking{limit: limit}
 	p.add(&root, false)
@@ -73,10 +94,10 @@ func problems(root supervisor.Snapshot, limit int) (worst []supervisor.Snapshot,
 
 // A ranking collects problems: first what failed, then what is Down besides,
 // then what is Down but optional, or below something that is, then what is
-// Degraded.
+// Degraded, then what is unknown.
 type ranking struct {
 	limit int // of each rank
-	ranks [4][]supervisor.Snapshot
+	ranks [5][]supervisor.Snapshot
 	left  int // out
 }
 
@@ -93,6 +114,8 @@ func (p *ranking) add(s *supervisor.Snapshot, optional bool) {
 func (p *ranking) put(s *supervisor.Snapshot, optional bool) {
 	rank := &p.ranks[0]
 	switch {
+	case s.Status == supervisor.Up:
+		rank = &p.ranks[4]
 	case s.Status == supervisor.Degraded:
 		rank = &p.ranks[3]
 	case optional:
@@ -107,14 +130,14 @@ func (p *ranking) put(s *supervisor.Snapshot, optional bool) {
 	*rank = append(*rank, *s)
 }
 
-// toBlame reports whether a node is not Up by itself: not for what is below
-// it, and not because others come first.
+// toBlame reports whether a node is not Up by itself, or may not be: not for
+// what is below it, and not because others come first.
 func toBlame(s *supervisor.Snapshot) bool {
 	switch s.State {
 	case supervisor.Pending:
 		return false
 	case supervisor.Starting, supervisor.Ready, supervisor.Stopping:
-		return !s.Supervisor && s.Status != supervisor.Up
+		return !s.Supervisor && (s.Status != supervisor.Up || stale(*s))
 	}
 	return s.Status != supervisor.Up
 }
@@ -124,7 +147,7 @@ func whyTree(root supervisor.Snapshot) string {
 	if root.Status == supervisor.Up {
 		return ""
 	}
-	if worst, _ := problems(root, 1); len(worst) > 0 {
+	if worst, _ := problems(root, 1); len(worst) > 0 && worst[0].Status != supervisor.Up {
 		return worst[0].Path + " " + why(worst[0])
 	}
 	return root.Path + " " + why(root)

@@ -53,12 +53,16 @@ type pageView struct {
 	Counts   []countView
 	Problems []rowView
 	Hidden   int // problems that are not shown
-	Tree     []rowView
-	Log      bool // there is one
-	Events   []eventView
-	Dropped  uint64
-	Actions  []Action
-	Outcome  *outcome
+
+	Incidents       []incidentView
+	HiddenIncidents int
+
+	Tree    []rowView
+	Log     bool // there is one
+	Events  []eventView
+	Dropped uint64
+	Actions []Action
+	Outcome *outcome
 }
 
 type probeView struct {
@@ -89,6 +93,7 @@ func (a *admin) see(now time.Time) pageView {
 		Log: a.log != nil, Events: viewEvents(a.log.Recent(maxEvents)), Dropped: a.sup.Dropped(),
 		Actions: a.actions.list, Outcome: a.actions.latest(),
 	}
+	v.Incidents, v.HiddenIncidents = viewIncidents(a.newestFirst(), now)
 	snap, ok := a.look()
 	if !ok {
 		v.Look, v.Headline, v.Detail = lookBad, "No answer", tooSlow
@@ -126,6 +131,8 @@ func (a *admin) headline(root supervisor.Snapshot, problems int) (l look, word, 
 		return lookBad, "Down", "Not ready, " + number(problems, "problem") + "."
 	case root.Status == supervisor.Degraded:
 		return lookWarn, "Degraded", "Ready, but " + number(problems, "problem") + "."
+	case problems > 0:
+		return lookUnknown, "Ready", "But " + number(problems, "probe") + " did not answer lately."
 	}
 	return lookFine, "All is well", "Every part is up."
 }

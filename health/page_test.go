@@ -40,7 +40,7 @@ func TestThePageShowsProblemsFirst(t *testing.T) {
 		db.AlwaysStarts(suptest.Attempt{Err: errRefused})
 		db.Fail(errRefused)
 		page := get(h, "/").Body.String()
-		requireHas(t, page, ">Down<", "Not ready, 2 problems.", "backing off", "attempt 1", "next start in 0.1 s", errRefused.Error(),
+		requireHas(t, page, ">Down<", "Not ready, 2 problems.", "backing off", "attempt 1", "next: start in 100ms", errRefused.Error(),
 			`readyz <strong class="bad">no</strong>`, `livez <strong class="fine">ok</strong>`)
 		problems, tree2, _ := strings.Cut(page, `id="tree-title"`)
 		if d, c := strings.Index(problems, ">shop/storage/db<"), strings.Index(problems, ">shop/storage/cache<"); d < 0 || c < d {
@@ -60,7 +60,7 @@ func TestThePageNamesWhatStartingWaitsFor(t *testing.T) {
 		spec.Children[0].Concurrent = true
 		tree := suptest.Start(t, spec, supervisor.Options{})
 		page := get(health.Admin(tree.Supervisor, health.AdminOptions{}), "/").Body.String()
-		requireHas(t, page, ">Starting</strong> <span>shop/storage/db starting</span>")
+		requireHas(t, page, ">Starting</strong> <span>shop/storage/db starting</span>", `pending</span><span class="fact">waits for others<`)
 	})
 }
 
@@ -96,13 +96,13 @@ func TestThePageEscapesEverything(t *testing.T) {
 		const evil = `<img src=x onerror="alert(1)">`
 		w, recent := suptest.NewWorker(), health.NewLog(0)
 		fails := func(context.Context, func()) error { return errors.New("<script>alert(1)") }
-		spec := supervisor.Spec{Name: "'><b>", Children: []supervisor.Spec{
+		spec := supervisor.Spec{Name: "'><b>", Strategy: supervisor.RestForOne, Children: []supervisor.Spec{
 			w.Spec(evil), {Name: `"><script>x`, Children: []supervisor.Spec{{Name: "worker", Run: idle}}}, {Name: "fails", Run: fails},
 		}}
 		tree := suptest.Start(t, spec, supervisor.Options{Observer: recent.Observe})
 		w.Panic("</pre><script>")
 		page := get(health.Admin(tree.Supervisor, health.AdminOptions{Log: recent}), "/").Body.String()
-		requireHas(t, page, "&lt;img src=x onerror=&#34;alert(1)&#34;&gt;", "&lt;script&gt;alert(1)", `data-path="&#39;&gt;&lt;b&gt;`)
+		requireHas(t, page, "decided: &#39;&gt;&lt;b&gt;/", "went down with it: &#39;&gt;&lt;b&gt;/&#34;&gt;&lt;script&gt;x", "&lt;img src=x onerror=&#34;alert(1)&#34;&gt;", "&lt;script&gt;alert(1)", `data-path="&#39;&gt;&lt;b&gt;`)
 		requireHasNot(t, page, "<img", "<script>", "<b>", `"><script`)
 	})
 }
@@ -151,7 +151,7 @@ func TestTheColoursCanBeRead(t *testing.T) {
 		for _, m := range regexp.MustCompile(`--(\w+): #(\w{6});`).FindAllStringSubmatch(text, -1) {
 			colours[m[1]] = luminance(t, m[2])
 		}
-		for _, name := range []string{"text", "soft", "fine", "warn", "bad", "wait", "off"} {
+		for _, name := range []string{"text", "soft", "fine", "warn", "bad", "wait", "off", "parked"} {
 			for _, ground := range []string{"page", "card"} {
 				a, b := colours[name]+0.05, colours[ground]+0.05
 				if ratio := max(a, b) / min(a, b); ratio < 4.5 {

@@ -28,8 +28,10 @@ type report struct {
 type line struct {
 	path     string
 	status   supervisor.Status
+	unknown  bool // rather than what status says
 	optional bool
-	note     string // "" if there is nothing to say, or to publish
+	note     string    // "" if there is nothing to say, or to publish
+	at       time.Time // when it was found out; zero is now
 }
 
 // report names nodes: those that fail, or all if verbose.
@@ -41,7 +43,7 @@ func (p *probes) report(v verdict, verbose bool) report {
 	}
 	blame := v.below && v.path == p.root
 	if v.note != "" || !blame { // otherwise those to blame say it all
-		rep.lines = []line{{path: v.path, status: v.status, note: p.noteOf(v)}}
+		rep.lines = []line{{path: v.path, status: v.status, unknown: v.unknown, note: p.noteOf(v), at: v.at}}
 	}
 	if blame {
 		p.blame(&rep)
@@ -71,7 +73,7 @@ func (p *probes) list(rep *report, v verdict) {
 		rep.add(p, node)
 	}
 	if len(rep.lines) > 0 { // what v knows of it is more than its own state
-		rep.lines[0].status = v.status
+		rep.lines[0].status, rep.lines[0].unknown = v.status, v.unknown
 		if v.note != "" {
 			rep.lines[0].note = v.note
 		}
@@ -90,9 +92,13 @@ func (p *probes) blame(rep *report) {
 }
 
 func (rep *report) add(p *probes, node supervisor.Snapshot) {
-	l := line{path: node.Path, status: node.Status, optional: node.Optional}
+	l := line{path: node.Path, status: node.Status, optional: node.Optional, at: checkedAt(node)}
 	if p.reasons {
 		l.note = why(node)
+	}
+	if stale(node) {
+		l.unknown = node.Status == supervisor.Up
+		l.note = strings.TrimPrefix(l.note+"; "+ageOf(node), "; ")
 	}
 	rep.lines = append(rep.lines, l)
 }
@@ -116,10 +122,12 @@ func (rep report) text() answer {
 
 func (l line) text(b *strings.Builder) {
 	mark, word := "[+]", "ok"
-	switch l.status {
-	case supervisor.Down:
+	switch {
+	case l.status == supervisor.Down:
 		mark, word = "[-]", "failed"
-	case supervisor.Degraded:
+	case l.unknown:
+		mark, word = "[?]", "unknown"
+	case l.status == supervisor.Degraded:
 		word = "degraded"
 	}
 	b.WriteString(mark + l.path + " " + word)
@@ -139,8 +147,9 @@ type healthJSON struct {
 	Checks map[string][]checkJSON `json:"checks,omitempty"`
 }
 
-// checkJSON is one of its checks. The time is that of the answer: the tree is
-// told of every change, so what it knows of a node is never older.
+// checkJSON is one of its checks. The time is that of the last check of its
+// probe; without one that of the answer: the tree is told of every change, so
+// what it knows of a node is never older.
 type checkJSON struct {
 	Status string    `json:"status"`
 	Time   time.Time `json:"time"`
@@ -152,19 +161,28 @@ func (rep report) json() answer {
 	if rep.rest != "" {
 		out.Notes = []string{rep.rest}
 	}
-	now := time.Now().UTC()
 	for _, l := range rep.lines {
-		c := checkJSON{Status: grade(l.status), Time: now}
-		if l.status != supervisor.Up {
-			c.Output = l.note
-		}
-		out.Checks[l.path] = []checkJSON{c}
+		out.Checks[l.path] = []checkJSON{l.json()}
 	}
 	code := http.StatusOK
 	if rep.status == supervisor.Down {
 		code = http.StatusServiceUnavailable
 	}
 	return marshal(code, typeHealth, out)
+}
+
+func (l line) json() checkJSON {
+	c := checkJSON{Status: grade(l.status), Time: time.Now().UTC(), Output: l.note}
+	switch {
+	case l.unknown:
+		c.Status = grade(supervisor.Degraded)
+	case l.status == supervisor.Up:
+		c.Output = ""
+	}
+	if !l.at.IsZero() {
+		c.Time = l.at.UTC()
+	}
+	return c
 }
 
 // grade is the draft's word for a status.

@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/coppice-go/coppice/supervisor"
@@ -12,20 +13,24 @@ import (
 type look int
 
 const (
-	lookBad  look = iota // it failed, or something below it did
-	lookWarn             // it works badly, or without an optional part
-	lookWait             // it starts, stops, or waits for its turn
-	lookFine             // all is well
-	lookOff              // it does not run, and need not
+	lookBad     look = iota // it failed, or something below it did
+	lookWarn                // it works badly, or without an optional part
+	lookParked              // it failed too often: it is tried again at long intervals
+	lookUnknown             // it was well when its probe said something last, too long ago
+	lookWait                // it starts, stops, or waits for its turn
+	lookFine                // all is well
+	lookOff                 // it does not run, and need not
 )
 
 // String is the look's name in the style sheet, and its shape's in the
 // template.
-func (l look) String() string { return [...]string{"bad", "warn", "wait", "fine", "off"}[l] }
+func (l look) String() string {
+	return [...]string{"bad", "warn", "parked", "unknown", "wait", "fine", "off"}[l]
+}
 
 // Word is for people who see neither shape nor colour, and for counts.
 func (l look) Word() string {
-	return [...]string{"down", "degraded", "in transition", "up", "not running"}[l]
+	return [...]string{"down", "degraded", "parked", "unknown", "in transition", "up", "not running"}[l]
 }
 
 // lookOf is how a node is drawn.
@@ -33,6 +38,10 @@ func lookOf(s supervisor.Snapshot) look {
 	switch {
 	case s.State == supervisor.Stopped:
 		return lookOff
+	case s.State == supervisor.Parked:
+		return lookParked
+	case s.Status == supervisor.Up && stale(s):
+		return lookUnknown
 	case s.Status == supervisor.Up:
 		return lookFine
 	case s.Status == supervisor.Degraded:
@@ -52,6 +61,8 @@ type rowView struct {
 	Look       look
 	State      string
 	Facts      []string // beside the state
+	Next       string   // what comes next, if it is not well
+	Probe      *probeFact
 	Since      time.Time
 	Ago        string // since when, in words
 	Error      string
@@ -61,11 +72,33 @@ type rowView struct {
 	Hidden     int // children that are not shown
 }
 
+// A probeFact is what the probe of a node that is ready says, and how old that
+// is.
+type probeFact struct {
+	Word string
+	Look look
+	Ago  string
+}
+
+func viewProbe(s supervisor.Snapshot, now time.Time) *probeFact {
+	if s.Probe == nil || s.State != supervisor.Ready {
+		return nil
+	}
+	f := &probeFact{Word: "ok", Look: lookFine, Ago: span(now.Sub(s.Probe.At)) + " ago"}
+	switch {
+	case stale(s):
+		f.Word, f.Look, f.Ago = "unknown", lookUnknown, ageOf(s)
+	case s.Probe.Err != nil:
+		f.Word, f.Look = "failed", lookWarn
+	}
+	return f
+}
+
 // viewNode views a node without its children.
 func viewNode(s supervisor.Snapshot, now time.Time) rowView {
 	v := rowView{
 		Path: s.Path, Name: s.Name(), Supervisor: s.Supervisor, Look: lookOf(s), State: stateOf(s),
-		Facts: facts(s, now), Since: s.Since, Error: textOf(s.LastErr),
+		Facts: facts(s), Next: next(s), Probe: viewProbe(s, now), Since: s.Since, Error: textOf(s.LastErr),
 	}
 	if !s.Since.IsZero() {
 		v.Ago = span(now.Sub(s.Since))
@@ -84,24 +117,43 @@ func stateOf(s supervisor.Snapshot) string {
 		return s.Status.String()
 	case s.Impairment != nil:
 		return "impaired"
+	case lookOf(s) == lookUnknown:
+		return "unknown"
 	}
 	return s.State.String()
 }
 
+// next is what comes next about a node that is not well. What others decide is
+// not: those are on the page as well.
+func next(s supervisor.Snapshot) string {
+	switch s.State {
+	case supervisor.Pending:
+		return "waits for others"
+	case supervisor.Fenced:
+		return "waits for its abandoned incarnations to end"
+	}
+	if next := s.Next(); next != "" {
+		return "next: " + next
+	}
+	return ""
+}
+
 // facts are what an operator asks next.
-func facts(s supervisor.Snapshot, now time.Time) (facts []string) {
+func facts(s supervisor.Snapshot) (facts []string) {
 	add := func(holds bool, format string, args ...any) {
 		if holds {
 			facts = append(facts, fmt.Sprintf(format, args...))
 		}
 	}
 	add(s.State == supervisor.BackingOff, "attempt %d", s.Attempt)
-	add(s.State == supervisor.BackingOff, "next start in %s", countdown(s.NextStart.Sub(now)))
+	add(s.State == supervisor.Parked, "%s in a row", number(s.Attempt, "failure"))
 	add(s.Incarnation > 1, "%s", number(int(s.Incarnation)-1, "restart"))
 	add(s.Restarts > 0 && s.BudgetLeft >= 0, "%d of %d restarts used", s.Restarts, s.Restarts+s.BudgetLeft)
 	add(s.Abandoned > 0, "%d abandoned", s.Abandoned)
 	add(s.Quorum > 0, "at least %d must be up", s.Quorum)
 	add(s.Optional, "optional")
+	add(len(s.DependsOn) > 0, "depends on %s", strings.Join(s.DependsOn, ", "))
+	add(s.Incident > 0, "incident %d", s.Incident)
 	return facts
 }
 
@@ -149,37 +201,60 @@ func foremost(nodes []supervisor.Snapshot, n int) []supervisor.Snapshot {
 
 // eventView is one line of the log.
 type eventView struct {
-	Seq   uint64
-	Time  time.Time
-	Path  string
-	What  string
-	Look  look
-	Error string
-	Stack string
+	Seq      uint64
+	Time     time.Time
+	Path     string
+	What     string
+	Look     look
+	Error    string
+	Incident uint64
+	Stack    string
 }
 
 func viewEvents(events []supervisor.Event) []eventView {
 	views := make([]eventView, 0, len(events))
 	for _, e := range events {
-		v := eventView{
-			Seq: e.Seq, Time: e.Time, Path: e.Path, What: string(e.Kind), Look: lookOfEvent(e.Kind),
-			Error: textOf(e.Err), Stack: stackOf(e),
-		}
-		if e.Kind == supervisor.EventBackingOff {
-			v.What = "backing off for " + countdown(e.Delay)
-		}
-		views = append(views, v)
+		views = append(views, eventView{
+			Seq: e.Seq, Time: e.Time, Path: e.Path, What: whatOf(e), Look: lookOfEvent(e),
+			Error: textOf(e.Err), Incident: e.Incident, Stack: stackOf(e),
+		})
 	}
 	return views
 }
 
-func lookOfEvent(k supervisor.EventKind) look {
-	switch k {
+// whatOf says what happened, to whom and why apart.
+func whatOf(e supervisor.Event) string {
+	what := string(e.Kind)
+	switch e.Kind {
+	case supervisor.EventBackingOff:
+		what += " for " + countdown(e.Delay)
+	case supervisor.EventParked:
+		what += ", trial start in " + countdown(e.Delay)
+	case supervisor.EventHealed:
+		what += " after " + countdown(e.Delay)
+	case supervisor.EventRemedy:
+		what += " " + e.Remedy + map[bool]string{true: " helped", false: " did not help"}[e.Err == nil]
+	}
+	if budgeted(e) && e.BudgetLeft >= 0 {
+		what += ", " + number(e.BudgetLeft, "restart") + " left"
+	}
+	return what
+}
+
+func lookOfEvent(e supervisor.Event) look {
+	switch e.Kind {
 	case supervisor.EventExited, supervisor.EventStartFailed, supervisor.EventAbandoned, supervisor.EventFenced, supervisor.EventGaveUp:
 		return lookBad
 	case supervisor.EventImpaired, supervisor.EventBackingOff, supervisor.EventWarning:
 		return lookWarn
-	case supervisor.EventReady, supervisor.EventRecovered, supervisor.EventReturned:
+	case supervisor.EventParked:
+		return lookParked
+	case supervisor.EventRemedy:
+		if e.Err != nil {
+			return lookWarn
+		}
+		return lookFine
+	case supervisor.EventReady, supervisor.EventRecovered, supervisor.EventReturned, supervisor.EventHealed:
 		return lookFine
 	case supervisor.EventStarted, supervisor.EventStopping:
 		return lookWait

@@ -38,11 +38,27 @@ type nodeJSON struct {
 	LastError    string     `json:"last_error,omitempty"`
 	Impairment   string     `json:"impairment,omitempty"`
 	Abandoned    int        `json:"abandoned,omitempty"`
+	Next         string     `json:"next,omitempty"`     // what the tree does about it
+	Incident     uint64     `json:"incident,omitempty"` // that it is involved in
+	DependsOn    []string   `json:"depends_on,omitempty"`
+	Probe        *probeJSON `json:"probe,omitempty"`         // what its last check found
 	Strategy     string     `json:"strategy,omitempty"`      // of a supervisor
 	Restarts     int        `json:"restarts,omitempty"`      // counted against its intensity
 	RestartsLeft *int       `json:"restarts_left,omitempty"` // of a supervisor; -1 is no limit
 	Quorum       int        `json:"quorum,omitempty"`        // children that must be up
 	Children     []nodeJSON `json:"children,omitempty"`      // in start order
+}
+
+// probeJSON is a supervisor.ProbeState.
+type probeJSON struct {
+	At              time.Time `json:"at"`
+	TookSeconds     float64   `json:"took_seconds"`
+	Error           string    `json:"error,omitempty"`
+	Failures        int       `json:"failures"`  // in a row
+	Threshold       int       `json:"threshold"` // with so many, remedies come
+	IntervalSeconds float64   `json:"interval_seconds"`
+	Next            string    `json:"next"`
+	Stale           bool      `json:"stale"` // it says nothing of now, good or bad
 }
 
 // eventJSON is a supervisor.Event.
@@ -54,7 +70,10 @@ type eventJSON struct {
 	Event        string    `json:"event"`
 	Incarnation  uint64    `json:"incarnation,omitempty"`
 	DelaySeconds float64   `json:"delay_seconds,omitempty"`
+	Remedy       string    `json:"remedy,omitempty"`
 	Error        string    `json:"error,omitempty"`
+	RestartsLeft *int      `json:"restarts_left,omitempty"` // of backing off and parked; -1 is no limit
+	Incident     uint64    `json:"incident,omitempty"`      // that it belongs to
 	Stack        string    `json:"stack,omitempty"`
 }
 
@@ -80,6 +99,7 @@ func nodeOf(s supervisor.Snapshot) nodeJSON {
 		State: s.State.String(), Status: s.Status.String(), Since: s.Since.UTC(),
 		Incarnation: s.Incarnation, Attempt: s.Attempt, NextStart: s.NextStart.UTC(),
 		LastError: textOf(s.LastErr), Impairment: textOf(s.Impairment), Abandoned: s.Abandoned,
+		Next: s.Next(), Incident: s.Incident, DependsOn: s.DependsOn, Probe: probeOf(s.Probe),
 	}
 	if s.Supervisor {
 		n.Strategy, n.Quorum = s.Strategy.String(), s.Quorum
@@ -91,6 +111,16 @@ func nodeOf(s supervisor.Snapshot) nodeJSON {
 	return n
 }
 
+func probeOf(p *supervisor.ProbeState) *probeJSON {
+	if p == nil {
+		return nil
+	}
+	return &probeJSON{
+		At: p.At.UTC(), TookSeconds: p.Took.Seconds(), Error: textOf(p.Err), Failures: p.Failures, Threshold: p.Threshold,
+		IntervalSeconds: p.Interval.Seconds(), Next: p.Next, Stale: p.Stale(time.Now()),
+	}
+}
+
 func kindOf(isSupervisor bool) string {
 	if isSupervisor {
 		return "supervisor"
@@ -100,21 +130,36 @@ func kindOf(isSupervisor bool) string {
 
 // events answers with what the log holds, newest first.
 func (a *admin) events() answer {
+	return marshal(http.StatusOK, typeJSON, eventsOf(a.log.Recent(a.log.size())))
+}
+
+func eventsOf(events []supervisor.Event) []eventJSON {
 	list := []eventJSON{}
-	for _, e := range a.log.Recent(a.log.size()) {
-		list = append(list, eventJSON{
-			Seq: e.Seq, Time: e.Time.UTC(), Path: e.Path, Kind: kindOf(e.Supervisor), Event: string(e.Kind),
-			Incarnation: e.Incarnation, DelaySeconds: e.Delay.Seconds(), Error: textOf(e.Err), Stack: stackOf(e),
-		})
+	for _, e := range events {
+		j := eventJSON{
+			Seq: e.Seq, Time: e.Time.UTC(), Path: e.Path, Kind: kindOf(e.Supervisor), Event: string(e.Kind), Incarnation: e.Incarnation,
+			DelaySeconds: e.Delay.Seconds(), Remedy: e.Remedy, Error: textOf(e.Err), Incident: e.Incident, Stack: stackOf(e),
+		}
+		if budgeted(e) {
+			j.RestartsLeft = &e.BudgetLeft
+		}
+		list = append(list, j)
 	}
-	return marshal(http.StatusOK, typeJSON, list)
+	return list
+}
+
+// budgeted reports whether an event knows how many restarts are left.
+func budgeted(e supervisor.Event) bool {
+	return e.Kind == supervisor.EventBackingOff || e.Kind == supervisor.EventParked
 }
 
 // stackOf is the stack of a panic, or of what was abandoned, "" for others.
-func stackOf(e supervisor.Event) string {
+func stackOf(e supervisor.Event) (stack string) {
+	defer func() { _ = recover() }() // Unwrap is the worker's own
+	stack = e.Stack
 	var p *supervisor.PanicError
-	if e.Stack == "" && errors.As(e.Err, &p) {
-		return p.Stack()
+	if stack == "" && errors.As(e.Err, &p) {
+		stack = p.Stack()
 	}
-	return e.Stack
+	return stack
 }

@@ -270,7 +270,9 @@ func (ch *child) snapshot() Snapshot {
 		snap.Incident = ch.incident
 	}
 	snap.LastErr, snap.Impairment, snap.Abandoned = ch.lastErr, ch.impairment(), ch.ghosts
-	snap.Probe = ch.unit.care.Load().shown(ch.incarnation)
+	if ch.spec.Probe != nil { // Apply may have taken it away
+		snap.Probe = ch.unit.care.Load().shown(ch.incarnation)
+	}
 	if ch.state == BackingOff || ch.state == Parked {
 		snap.NextStart = ch.due
 	}

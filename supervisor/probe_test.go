@@ -677,3 +677,20 @@ func TestProbesBearEverythingAtOnce(t *testing.T) { // S28, S33
 		t.Error(err)
 	}
 }
+
+// What a probe found that Apply has taken away would only grow old.
+func TestASnapshotForgetsAProbeThatIsGone(t *testing.T) { // S31
+	synctest.Test(t, func(t *testing.T) {
+		p := startPatient(t, nil)
+		p.Sleep(11 * time.Second)
+		if p.probe(t) == nil {
+			t.Fatal("there is no probe to take away")
+		}
+		if err := p.Apply(t.Context(), supervisor.Spec{Name: "shop", Children: []supervisor.Spec{p.Spec("db")}}); err != nil {
+			t.Fatal(err)
+		}
+		if state := p.probe(t); state != nil {
+			t.Errorf("%+v", state)
+		}
+	})
+}

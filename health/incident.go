@@ -1,0 +1,191 @@
+package health
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coppice-go/coppice/supervisor"
+)
+
+// incidentJSON is a supervisor.Incident.
+type incidentJSON struct {
+	ID            uint64      `json:"id"`
+	Path          string      `json:"path"` // of the node that failed first
+	Incarnation   uint64      `json:"incarnation,omitempty"`
+	Began         time.Time   `json:"began"`
+	Ended         time.Time   `json:"ended,omitzero"` // left out while it is not over
+	Healed        bool        `json:"healed"`
+	LastedSeconds float64     `json:"lasted_seconds"` // until now, if it is not over
+	Failures      int         `json:"failures"`
+	Causes        []string    `json:"causes"` // the first failure, then what it wraps
+	Stack         string      `json:"stack,omitempty"`
+	Before        []eventJSON `json:"before,omitempty"`    // what its probe and remedies said
+	Decisions     []eventJSON `json:"decisions,omitempty"` // of supervisors; the last ones
+	Down          []string    `json:"down,omitempty"`      // went down with it; the first ones
+	DownTotal     int         `json:"down_total,omitempty"`
+	Report        string      `json:"report,omitempty"` // all of it for people; only where one is asked for
+}
+
+// newestFirst returns the incidents of the tree.
+func (a *admin) newestFirst() []supervisor.Incident {
+	list := a.sup.Incidents()
+	slices.Reverse(list)
+	return list
+}
+
+// incidents answers with all that the tree remembers, in text a line for each.
+func (a *admin) incidents(text bool) answer {
+	all, lines := []incidentJSON{}, ""
+	for _, i := range a.newestFirst() {
+		all = append(all, incidentOf(i))
+		lines += fmt.Sprintf("%s %v\n", i.Began.UTC().Format(time.RFC3339), i)
+	}
+	switch {
+	case !text:
+		return marshal(http.StatusOK, typeJSON, all)
+	case lines == "":
+		lines = "no incidents\n"
+	}
+	return newAnswer(http.StatusOK, typeText, []byte(lines))
+}
+
+// incident answers with one, in full.
+func (a *admin) incident(number string, text bool) answer {
+	id, err := strconv.ParseUint(number, 10, 64)
+	for _, i := range a.sup.Incidents() {
+		switch {
+		case err != nil || i.ID != id:
+		case text:
+			return newAnswer(http.StatusOK, typeText, []byte(reportOf(i)))
+		default:
+			one := incidentOf(i)
+			one.Report = reportOf(i)
+			return marshal(http.StatusOK, typeJSON, one)
+		}
+	}
+	return notFound
+}
+
+func incidentOf(i supervisor.Incident) incidentJSON {
+	stack, decisions := i.Stack(), eventsOf(i.Decisions)
+	for n := range decisions {
+		if decisions[n].Stack == stack { // once is enough
+			decisions[n].Stack = ""
+		}
+	}
+	return incidentJSON{
+		ID: i.ID, Path: i.Path, Incarnation: i.Incarnation, Began: i.Began.UTC(), Ended: i.Ended.UTC(), Healed: i.Healed,
+		LastedSeconds: i.Took().Seconds(), Failures: i.Failures, Causes: causesOf(i.Cause), Stack: stack,
+		Before: eventsOf(i.Before), Decisions: decisions, Down: i.Down, DownTotal: i.DownTotal,
+	}
+}
+
+// reportOf is an incident's report, in UTC, with its causes below its line.
+func reportOf(i supervisor.Incident) string {
+	i.Began = i.Began.UTC()
+	line, rest, _ := strings.Cut(i.Report(), "\n")
+	if causes := causesOf(i.Cause); len(causes) > 1 {
+		line += "\ncauses:\n  " + strings.ReplaceAll(strings.Join(causes, "\n"), "\n", "\n  ")
+	}
+	return strings.TrimSpace(line+"\n"+rest) + "\n"
+}
+
+// maxCauses is how many errors of a tree of them are looked at.
+const maxCauses = 20
+
+// causesOf returns the texts of an error and of those that it wraps, outermost
+// first. One that says the same as another says nothing.
+func causesOf(err error) (causes []string) {
+	defer func() { _ = recover() }() // Unwrap is the worker's own
+	left := []error{err}
+	for n := 0; n < maxCauses && len(left) > 0; n++ {
+		err, left = left[0], left[1:]
+		if text := textOf(err); text != "" && !slices.Contains(causes, text) {
+			causes = append(causes, text)
+		}
+		left = append(wrapped(err), left...)
+	}
+	return causes
+}
+
+func wrapped(err error) []error {
+	switch err := err.(type) {
+	case interface{ Unwrap() error }:
+		return []error{err.Unwrap()}
+	case interface{ Unwrap() []error }:
+		return slices.Clone(err.Unwrap())
+	}
+	return nil
+}
+
+// How many incidents the page shows: those that are open, and some that are
+// over.
+const (
+	maxOpenIncidents = 20
+	maxPastIncidents = 5
+	maxDown          = 5 // of what went down with one
+)
+
+// incidentView is one of them on the page.
+type incidentView struct {
+	ID       uint64
+	Path     string
+	Look     look
+	Outcome  string
+	Failures string // how many, if that tells
+	Began    time.Time
+	Ago      string
+	Cause    string
+	Decided  string // last
+	Down     []string
+	DownMore int
+	Report   string
+}
+
+// viewIncidents views the incidents of list, newest first: the open ones, then
+// those that are over. hidden is how many it leaves out.
+func viewIncidents(list []supervisor.Incident, now time.Time) (views []incidentView, hidden int) {
+	var open, past []incidentView
+	for _, i := range list {
+		switch {
+		case i.Ended.IsZero() && len(open) < maxOpenIncidents:
+			open = append(open, viewIncident(i, now))
+		case !i.Ended.IsZero() && len(past) < maxPastIncidents:
+			past = append(past, viewIncident(i, now))
+		default:
+			hidden++
+		}
+	}
+	return append(open, past...), hidden
+}
+
+func viewIncident(i supervisor.Incident, now time.Time) incidentView {
+	v := incidentView{ID: i.ID, Path: i.Path, Began: i.Began, Cause: textOf(i.Cause), Report: reportOf(i)}
+	v.Look, v.Outcome, v.Ago = outcomeOf(i, now)
+	if i.Failures > 1 {
+		v.Failures = number(i.Failures, "failure")
+	}
+	if n := len(i.Decisions); n > 0 {
+		e := i.Decisions[n-1]
+		v.Decided = e.Path + " " + whatOf(e)
+	}
+	v.Down = i.Down[:min(len(i.Down), maxDown)]
+	v.DownMore = i.DownTotal - len(v.Down)
+	return v
+}
+
+func outcomeOf(i supervisor.Incident, now time.Time) (l look, word, ago string) {
+	switch {
+	case i.Ended.IsZero():
+		return lookBad, "open", "for " + span(now.Sub(i.Began))
+	case i.Healed:
+		l, word = lookFine, "healed"
+	default:
+		l, word = lookOff, "over, not healed,"
+	}
+	return l, word + " after " + countdown(i.Took()), span(now.Sub(i.Ended)) + " ago"
+}
