@@ -6,7 +6,7 @@ import "time"
 // only through alter, become and the queues, so that the counts stay true.
 type child struct {
 	spec      *Spec
-	successor *Spec // takes spec's place at the next start; nil for none
+	successor *Spec // takes spec's place once no incarnation lives; nil for none
 	dynamic   bool  // added by a call; not the supervisor's Spec's
 	path      string
 	unit      unit // the runner's side; the core never looks at it
@@ -114,6 +114,9 @@ func (ch *child) atRest() bool {
 func (ch *child) fenced() bool {
 	return ch.ghosts > 0 && (ch.spec.Exclusive || ch.ghosts >= maxGhosts)
 }
+
+// live reports whether it has an incarnation that was not abandoned.
+func (ch *child) live() bool { return ch.state.running() || ch.state == Stopping }
 
 // maxGhosts abandoned incarnations fence any path: what hangs hangs again.
 const maxGhosts = 2

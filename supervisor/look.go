@@ -289,8 +289,11 @@ func (s *Snapshot) budget(r *runner) {
 // A seen is a child that was read, and what it takes to look below it.
 type seen struct {
 	Snapshot
-	spec  *Spec
-	below *runner
+	spec    *Spec
+	below   *runner
+	latest  *Spec // counts from the next start
+	goal    goal
+	dynamic bool
 }
 
 // allBelow yields what is below the supervisor at path; false if it was told
@@ -371,7 +374,7 @@ func (r *runner) read(last *child) (children []seen, at *child, more bool) {
 		if len(children) == batch {
 			return children, last, true
 		}
-		children = append(children, seen{ch.snapshot(), ch.spec, ch.unit.below.Load()})
+		children = append(children, seen{ch.snapshot(), ch.spec, ch.unit.below.Load(), ch.latest(), ch.goal, ch.dynamic})
 		last = ch
 	}
 	return children, last, false
