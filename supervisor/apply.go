@@ -233,7 +233,11 @@ func (d *diff) change(spec *Spec) Change {
 	case by != "" && d.takesAlong(was):
 		c.Kind, c.Why = ChangeRestart, "with "+pathOf(d.path, by)
 	default:
-		if fields := policyChanges(was.latest, spec); len(fields) > 0 {
+		fields := policyChanges(was.latest, spec)
+		if mustRestart(was.latest, spec) {
+			fields = append(fields, whyRestart(was.latest, spec))
+		}
+		if len(fields) > 0 {
 			c.Kind, c.Why = ChangeUpdate, strings.Join(fields, ", ")
 		}
 	}

@@ -229,9 +229,13 @@ func (s *Spec) child(name string) *Spec {
 
 // rootSnapshot makes up for the supervisor that the root does not have.
 func (s *Supervisor) rootSnapshot() Snapshot {
-	snap := planned(s.root.spec, s.root.path)
+	r, spec := s.root.unit.below.Load(), s.root.spec
+	if r != nil {
+		spec = r.spec()
+	}
+	snap := planned(spec, s.root.path)
 	snap.Since, snap.Status, snap.LastErr = s.root.since, s.Status(), s.failure()
-	if r := s.root.unit.below.Load(); r != nil {
+	if r != nil {
 		snap.Incarnation = 1
 		snap.budget(r)
 	}
@@ -282,7 +286,6 @@ func (s *Snapshot) budget(r *runner) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
-	s.Strategy, s.Quorum = r.core.spec.Strategy, r.core.spec.Quorum
 	s.Restarts, s.BudgetLeft = len(r.core.budget.within(now)), r.core.budget.left(now)
 }
 
