@@ -250,6 +250,8 @@ func TestRemovedChildThatIsInTheSpecComesBack(t *testing.T) { // S31
 		requireDiff(t, w.Tree, w.spec(), "start app/b")
 		go func() { _ = w.Remove(t.Context(), "app/a") }()
 		w.Sleep(time.Second) // it stops
+		requireDiff(t, w.Tree, w.spec(w.c.Spec("c")))
+		requireDiff(t, w.Tree, w.spec(), "start app/a", "start app/b")
 		mustApply(t, w.Tree, w.spec())
 		w.RequireState("app/a", supervisor.Ready)
 		w.RequireState("app/b", supervisor.Ready)
@@ -414,6 +416,28 @@ func TestProbeOfARunningWorkerChanges(t *testing.T) { // S31, S33
 	})
 }
 
+// TestProbeThatComesBeforeReady begins then, once: to one that starts, and to
+// one that waits for its turn.
+func TestProbeThatComesBeforeReady(t *testing.T) { // S31, S33
+	synctest.Test(t, func(t *testing.T) {
+		x, y := suptest.NewWorker().Starts(suptest.Attempt{After: 20 * time.Second}), suptest.NewWorker()
+		check := suptest.NewCheck()
+		spec := supervisor.Spec{Name: "app", Children: []supervisor.Spec{x.Spec("x"), y.Spec("y")}}
+		tree := suptest.Start(t, spec, supervisor.Options{})
+		spec.Children[0].Probe, spec.Children[1].Probe = check.Probe(), check.Probe()
+		mustApplyNow(t, tree, spec)
+		tree.Sleep(20 * time.Second)
+		tree.RequireState("app/y", supervisor.Ready)
+		if got := check.Calls(); got != 0 {
+			t.Errorf("%d checks before", got)
+		}
+		tree.Sleep(30 * time.Second)
+		if got := check.Calls(); got != 6 {
+			t.Errorf("%d checks of two in 30 s, want 6", got)
+		}
+	})
+}
+
 // mustApplyNow is mustApply that lets no time pass.
 func mustApplyNow(t *testing.T, tree *suptest.Tree, spec supervisor.Spec) {
 	t.Helper()
@@ -541,6 +565,48 @@ func TestRevisionOfAChildThatDoesNotRun(t *testing.T) { // S31
 			}
 		})
 	}
+}
+
+// TestGroupOfARevision: what was stopped on request does not go along, and who
+// does not run takes nobody along.
+func TestGroupOfARevision(t *testing.T) { // S31, S42
+	synctest.Test(t, func(t *testing.T) {
+		grouped := func(s *supervisor.Spec) { s.Strategy = supervisor.OneForAll }
+		w := startTrio(t, supervisor.OneForAll, grouped)
+		if err := w.Stop(t.Context(), "app/b"); err != nil {
+			t.Fatal(err)
+		}
+		spec := but(w.spec(), grouped)
+		revised(&spec.Children[0])
+		requireDiff(t, w.Tree, spec, `restart app/a: Revision was "", is "'"`, "restart app/c: with app/a")
+		mustApply(t, w.Tree, spec)
+		w.requireStarts(t, 2, 1, 2)
+		w.RequireState("app/b", supervisor.Stopped)
+
+		w.a.Starts(suptest.Attempt{Err: supervisor.ErrIgnore})
+		if err := w.Restart(t.Context(), "app/a"); !errors.Is(err, supervisor.ErrIgnore) {
+			t.Fatal(err)
+		}
+		revised(&spec.Children[0])
+		requireDiff(t, w.Tree, spec, `restart app/a: Revision was "'", is "''"`)
+		mustApply(t, w.Tree, spec)
+		w.requireStarts(t, 4, 1, 3)
+	})
+}
+
+// TestRevisionsOfAGroupStartOnce: also of one that backs off beside it.
+func TestRevisionsOfAGroupStartOnce(t *testing.T) { // S31
+	synctest.Test(t, func(t *testing.T) {
+		policy := func(s *supervisor.Spec) { s.Strategy, s.Children[0].Optional = supervisor.OneForAll, true }
+		w := trio{a: suptest.NewWorker().Starts(suptest.Attempt{Err: errCrash}), b: suptest.NewWorker(), c: suptest.NewWorker()}
+		w.Tree = suptest.Start(t, but(w.spec(), policy), supervisor.Options{})
+		w.RequireState("app/a", supervisor.BackingOff)
+		spec := but(w.spec(), policy)
+		revised(&spec.Children[0])
+		revised(&spec.Children[1])
+		mustApply(t, w.Tree, spec)
+		w.requireStarts(t, 2, 2, 2)
+	})
 }
 
 // TestApplyBetweenWorkerAndSupervisor: it restarts, its events and snapshots say

@@ -130,8 +130,13 @@ type siblings struct {
 	ranks       uint64
 }
 
-// add makes ch the last.
+// add takes ch in, as the last.
 func (s *siblings) add(ch *child) {
+	s.append(ch)
+	s.byName[ch.spec.Name] = ch
+}
+
+func (s *siblings) append(ch *child) {
 	s.ranks++
 	ch.rank, ch.prev, ch.next = s.ranks, s.last, nil
 	if s.last == nil {
@@ -140,14 +145,13 @@ func (s *siblings) add(ch *child) {
 		s.last.next = ch
 	}
 	s.last = ch
-	s.byName[ch.spec.Name] = ch
 }
 
 // line puts the children, all of them, into a new order.
 func (s *siblings) line(order []*child) {
 	s.first, s.last = nil, nil
 	for _, ch := range order {
-		s.add(ch)
+		s.append(ch)
 	}
 }
 
