@@ -140,8 +140,10 @@ func (c *call) followUp(ctx context.Context, path string) (errs []error) {
 	}
 	for _, below := range c.below {
 		select {
-		case <-below.answer: // ErrNotRunning: see handOn
-			errs = append(errs, below.followUp(ctx, pathOf(path, below.name))...)
+		case err := <-below.answer:
+			if err == nil { // ErrNotRunning is none: see handOn
+				errs = append(errs, below.followUp(ctx, pathOf(path, below.name))...)
+			}
 		case <-ctx.Done():
 			return append(errs, fmt.Errorf("%s: %w", pathOf(path, below.name), context.Cause(ctx)))
 		}

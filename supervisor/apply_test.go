@@ -594,6 +594,26 @@ func TestGroupOfARevision(t *testing.T) { // S31, S42
 	})
 }
 
+// TestApplyAwaitsTheGroup: each that restarts is ready then, or its error told.
+func TestApplyAwaitsTheGroup(t *testing.T) { // S31
+	synctest.Test(t, func(t *testing.T) {
+		grouped := func(s *supervisor.Spec) { s.Strategy = supervisor.OneForAll }
+		w := startTrio(t, supervisor.OneForAll, grouped)
+		w.c.Starts(suptest.Attempt{After: time.Second}, suptest.Attempt{After: time.Second, Err: errCrash})
+		spec := but(w.spec(), grouped)
+		revised(&spec.Children[1])
+		err := w.Apply(t.Context(), spec)
+		if c := mustFind(t, w.Tree, "app/c"); err != nil || c.State != supervisor.Ready {
+			t.Errorf("Apply returned %v with c %v", err, c.State)
+		}
+		revised(&spec.Children[0])
+		revised(&spec.Children[1])
+		if err := w.Apply(t.Context(), spec); !errors.Is(err, errCrash) || err.Error() != "app/c: crash" {
+			t.Errorf("Apply returned %v", err)
+		}
+	})
+}
+
 // TestRevisionsOfAGroupStartOnce: also of one that backs off beside it.
 func TestRevisionsOfAGroupStartOnce(t *testing.T) { // S31
 	synctest.Test(t, func(t *testing.T) {

@@ -20,10 +20,17 @@ func (c *core) apply(call *call) {
 	for _, ch := range changed {
 		c.aim(ch, up) // also what somebody removed, and is in the Spec again
 	}
+	own := make(map[*child]bool, len(changed))
 	for _, ch := range changed {
+		own[ch] = true
 		c.restartChild(ch, call.change(opRestart, ch))
 	}
-	c.each(c.first, func(ch *child) { c.handOn(ch, call) })
+	for ch := c.first; ch != nil; ch = ch.next {
+		if !own[ch] && ch.restartsWithOthers() {
+			c.wait(ch, call.change(opRestart, ch))
+		}
+		c.handOn(ch, call)
+	}
 	for _, ch := range added {
 		c.wait(ch, call.change(opStart, ch))
 		c.enter(ch)
@@ -137,6 +144,12 @@ func (c *core) relink() {
 	for _, q := range []*queue{c.stops, c.starts, c.again} {
 		heap.Init(q)
 	}
+}
+
+// restartsWithOthers reports whether the child is on its way down and up again,
+// or only up, in a group.
+func (ch *child) restartsWithOthers() bool {
+	return ch.goal == up && ch.wave == groupMove && (ch.doomed || ch.state == Pending)
 }
 
 // handOn passes on what is new below a child that goes on running. What does
