@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -41,29 +40,32 @@ func (c Change) String() string {
 // those whose Revision has changed, or that were a worker and are a supervisor
 // now, restart with what their supervisor's strategy groups with them, as
 // Restart does; all others keep running. What else has changed holds from now
-// on, a new Run from the next start. Children that were added by Add stay, and
-// what was stopped on request stays stopped.
+// on, a new Run and BeatTimeout from the next start. Children that were added by
+// Add stay, what was stopped on request stays stopped, and a Temporary child
+// that has ended runs again only with another Revision.
 //
 // Apply returns once what had to stop has stopped and what had to start is
 // ready, or has failed its first attempt: then with an error, and it is started
 // again with backoff as ever. If ctx ends first it returns its cause, and the
 // changes stand. An invalid spec changes nothing; the error, which wraps
-// ErrInvalid, holds every fault. Calls of Apply take their turn.
+// ErrInvalid, holds every fault. Calls of Apply take their turn: the last one's
+// spec holds, as a whole.
 func (s *Supervisor) Apply(ctx context.Context, spec Spec) error {
 	if err := s.fits(spec); err != nil {
 		return err
 	}
-	spec = spec.clone()
-	s.warn(&spec)
-	changes, err := s.applyAll(ctx, &spec)
+	r, err := s.running()
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, c := range changes {
-		errs = append(errs, c.outcome(ctx))
+	spec = spec.clone()
+	s.warn(&spec)
+	c := newCall(opApply, "")
+	c.spec = &spec
+	if err := r.do(ctx, c); err != nil {
+		return err
 	}
-	return errors.Join(errs...)
+	return errors.Join(c.followUp(ctx, s.root.path)...)
 }
 
 // Diff returns what Apply would do now, in the order of the tree, and does
@@ -72,225 +74,256 @@ func (s *Supervisor) Diff(spec Spec) ([]Change, error) {
 	if err := s.fits(spec); err != nil {
 		return nil, err
 	}
-	r := s.root.unit.below.Load()
-	if r == nil {
-		return nil, ErrNotRunning
+	r, err := s.running()
+	if err != nil {
+		return nil, err
 	}
-	root := Change{Path: s.root.path}
-	root.Kind, root.Why = compare(r.spec(), &spec)
-	if root.Kind == "" {
-		return r.diff(&spec), nil
+	var changes []Change
+	if fields := policyChanges(r.spec(), &spec); len(fields) > 0 {
+		changes = append(changes, Change{s.root.path, ChangeUpdate, strings.Join(fields, ", ")})
 	}
-	return append([]Change{root}, r.diff(&spec)...), nil
+	return append(changes, r.diff(&spec)...), nil
 }
 
 // fits reports the faults of spec as one for this tree.
 func (s *Supervisor) fits(spec Spec) error {
 	var v validator
 	v.node("", &spec, nil)
-	if spec.Name != s.root.path {
-		v.fault(spec.Name, "the root's Name is %q; a tree keeps its name", s.root.path)
-	}
-	if !spec.isSupervisor() {
-		v.fault(spec.Name, "the root must be a supervisor; put it into the Children of one")
+	v.root(&spec)
+	switch root := s.root.spec; {
+	case spec.Name != root.Name:
+		v.fault(spec.Name, "the root's Name is %q; a tree keeps its name", root.Name)
+	case spec.Revision != root.Revision:
+		v.fault(spec.Name, "the root's Revision is %q, but was %q: the root does not restart; change those of its Children", spec.Revision, root.Revision)
 	}
 	return v.result()
 }
 
-// applyAll hands the spec to the supervisors of the tree, those above first: one
-// that restarts meanwhile finds its new Spec with the one above.
-func (s *Supervisor) applyAll(ctx context.Context, spec *Spec) ([]*call, error) {
-	select {
-	case s.applying <- struct{}{}:
-		defer func() { <-s.applying }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+// running returns the root's runner while Run is at work.
+func (s *Supervisor) running() (*runner, error) {
+	if s.phase.Load() == phaseEnded {
+		return nil, fmt.Errorf("%s: %w", s.root.path, ErrNotRunning)
 	}
-	r, err := s.runnerAt(s.root.path)
-	if err != nil {
-		return nil, err
-	}
-	return r.apply(ctx, spec)
+	return s.runnerAt(s.root.path)
 }
 
-// apply hands spec to r, and what is below r's children in it to theirs. A
-// supervisor that is not running, or ends, has nothing to do: it will start
-// with its new Spec.
-func (r *runner) apply(ctx context.Context, spec *Spec) (changes []*call, err error) {
-	c := newCall(opApply, "")
-	c.spec = spec
-	if err := r.do(ctx, c); err != nil {
-		return nil, err
+// handOn passes its new Spec on to a supervisor that runs. One that does not, or
+// is about to end, starts with it.
+func (r *runner) handOn(ch *child, c *call) {
+	if below := ch.unit.below.Load(); below == nil || !below.post(&input{kind: asked, call: c}) {
+		c.answer <- ErrNotRunning
 	}
-	changes = c.changes
-	for i := range spec.Children {
-		child := &spec.Children[i]
-		below := r.supervisor(child.Name)
-		if below == nil || !child.isSupervisor() || c.touches(child.Name) {
-			continue
+}
+
+// renewed takes the Spec that counts now, if the supervisor above has handed one
+// on. It is not the call's, for a later one may have overtaken it: see
+// incarnation.supervise.
+func (r *runner) renewed(c *call) {
+	if c != nil && c.op == opApply && c.spec == nil {
+		c.spec = r.self.spec()
+	}
+}
+
+// followUp waits for what follows from applying a Spec to the supervisor at path,
+// until ctx is done, and returns what went wrong. That there is nothing to run
+// is no error.
+func (c *call) followUp(ctx context.Context, path string) (errs []error) {
+	for _, change := range c.changes {
+		select {
+		case err := <-change.answer:
+			if err != nil && !errors.Is(err, ErrIgnore) {
+				errs = append(errs, err)
+			}
+		case <-ctx.Done():
+			return append(errs, fmt.Errorf("%s: %w", pathOf(path, change.name), context.Cause(ctx)))
 		}
-		more, err := below.apply(ctx, child)
-		if err != nil && !errors.Is(err, ErrNotRunning) {
-			return nil, err
+	}
+	for _, below := range c.below {
+		select {
+		case err := <-below.answer:
+			if err == nil { // ErrNotRunning is none: see handOn
+				errs = append(errs, below.followUp(ctx, pathOf(path, below.name))...)
+			}
+		case <-ctx.Done():
+			return append(errs, fmt.Errorf("%s: %w", pathOf(path, below.name), context.Cause(ctx)))
 		}
-		changes = append(changes, more...)
 	}
-	return changes, nil
+	return errs
 }
 
-// touches reports whether the child of that name is one of the changes.
-func (c *call) touches(name string) bool {
-	return slices.ContainsFunc(c.changes, func(change *call) bool { return change.name == name })
-}
-
-// supervisor returns the last incarnation of the child of that name, nil if it
-// is none that was started as a supervisor.
-func (r *runner) supervisor(name string) *runner {
-	if ch := r.child(name); ch != nil {
-		return ch.unit.below.Load()
-	}
-	return nil
-}
-
-// outcome waits for the end of a change. That there is nothing to run is none.
-func (c *call) outcome(ctx context.Context) error {
-	select {
-	case err := <-c.answer:
-		if errors.Is(err, ErrIgnore) {
-			return nil
-		}
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", c.name, context.Cause(ctx))
-	}
+// A diff finds what applying a Spec would change among the children of one
+// supervisor.
+type diff struct {
+	path string
+	now  *Spec
+	old  map[string]*Spec  // the children in the Spec until now, by name
+	was  map[string]*seen  // those that are there
+	with map[string]string // those that are grouped with one that restarts, and with which
 }
 
 // diff lists what applying now would change below r.
 func (r *runner) diff(now *Spec) (changes []Change) {
-	was, dynamic := r.specs()
-	with := restarts(was, now, dynamic)
+	children := r.readAll()
+	d := diff{path: r.core.path, old: r.spec().byName(), now: now, was: map[string]*seen{}}
+	for i := range children {
+		d.was[children[i].Name()] = &children[i]
+	}
+	d.group(children)
 	for i := range now.Children {
 		spec := &now.Children[i]
-		c := Change{Path: pathOf(r.core.path, spec.Name), Kind: ChangeStart}
-		if old := was[spec.Name]; old != nil {
-			c.Kind, c.Why = compare(old, spec)
-		}
-		if by := with[spec.Name]; by != "" && c.Kind != ChangeStart && c.Kind != ChangeRestart {
-			c.Kind, c.Why = ChangeRestart, "with "+pathOf(r.core.path, by)
-		}
+		c := d.change(spec)
 		if c.Kind != "" {
 			changes = append(changes, c)
 		}
-		if below := r.supervisor(spec.Name); below != nil && spec.isSupervisor() && (c.Kind == "" || c.Kind == ChangeUpdate) {
-			changes = append(changes, below.diff(spec)...)
+		if was := d.was[spec.Name]; was.runsOn(spec, c.Kind) {
+			changes = append(changes, was.below.diff(spec)...)
 		}
+		delete(d.was, spec.Name)
 	}
-	return append(changes, r.others(was, dynamic, with, now)...)
-}
-
-// others lists what happens to the children that now does not name.
-func (r *runner) others(was map[string]*Spec, dynamic []*Spec, with map[string]string, now *Spec) (changes []Change) {
-	stays := now.byName()
-	for _, spec := range dynamic {
-		if by := with[spec.Name]; by != "" {
-			changes = append(changes, Change{pathOf(r.core.path, spec.Name), ChangeRestart, "with " + pathOf(r.core.path, by)})
-		}
-		stays[spec.Name] = spec
-	}
-	for _, name := range slices.Sorted(maps.Keys(was)) {
-		if stays[name] == nil {
-			changes = append(changes, Change{Path: pathOf(r.core.path, name), Kind: ChangeStop})
+	for i := range children {
+		if c := d.unnamed(&children[i]); c.Kind != "" {
+			changes = append(changes, c)
 		}
 	}
 	return changes
 }
 
-// specs returns the children's Specs that count from their next start, and
-// apart those of them that were added by calls.
-func (r *runner) specs() (all map[string]*Spec, dynamic []*Spec) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all = map[string]*Spec{}
-	for ch := r.core.first; ch != nil; ch = ch.next {
-		if ch.goal == gone {
-			continue
-		}
-		all[ch.spec.Name] = ch.latest()
-		if ch.dynamic {
-			dynamic = append(dynamic, ch.latest())
+// readAll returns the children, but for those that are being removed.
+func (r *runner) readAll() (all []seen) {
+	var last *child
+	for more := true; more; {
+		var children []seen
+		children, last, more = r.read(last)
+		for _, ch := range children {
+			if ch.goal != gone {
+				all = append(all, ch)
+			}
 		}
 	}
-	return all, dynamic
+	return all
 }
 
-// restarts returns the names of the children that restart because of another,
-// and of which.
-func restarts(was map[string]*Spec, now *Spec, dynamic []*Spec) map[string]string {
-	var order []*Spec
-	for i := range now.Children {
-		order = append(order, &now.Children[i])
+// group finds what is grouped with children that restart, in the order that
+// they will have.
+func (d *diff) group(children []seen) {
+	order := make([]*Spec, 0, len(children)+len(d.now.Children))
+	for i := range d.now.Children {
+		order = append(order, &d.now.Children[i])
 	}
-	for _, spec := range dynamic {
-		if now.child(spec.Name) == nil {
-			order = append(order, spec)
+	byName := d.now.byName()
+	for i := range children {
+		if ch := &children[i]; ch.dynamic && byName[ch.Name()] == nil {
+			order = append(order, ch.latest)
 		}
 	}
+	d.with = grouped(d.now.Strategy, order, func(spec *Spec) bool {
+		was := d.was[spec.Name]
+		return was != nil && was.State.running() && mustRestart(was.latest, spec)
+	})
+}
+
+// change is what applying means for a child that is in the Spec. One that was
+// stopped on request stays so; see also core.spent and core.takeDown.
+func (d *diff) change(spec *Spec) Change {
+	c, was, by := Change{Path: pathOf(d.path, spec.Name)}, d.was[spec.Name], d.with[spec.Name]
+	switch {
+	case was == nil && spent(d.old[spec.Name], spec):
+	case was == nil:
+		c.Kind = ChangeStart
+	case was.goal == up && mustRestart(was.latest, spec):
+		c.Kind, c.Why = ChangeRestart, whyRestart(was.latest, spec)
+	case by != "" && d.takesAlong(was):
+		c.Kind, c.Why = ChangeRestart, "with "+pathOf(d.path, by)
+	default:
+		fields := policyChanges(was.latest, spec)
+		if mustRestart(was.latest, spec) {
+			fields = append(fields, whyRestart(was.latest, spec))
+		}
+		if len(fields) > 0 {
+			c.Kind, c.Why = ChangeUpdate, strings.Join(fields, ", ")
+		}
+	}
+	return c
+}
+
+// unnamed is what it means for one that is not.
+func (d *diff) unnamed(was *seen) Change {
+	c, by := Change{Path: was.Path}, d.with[was.Name()]
+	switch {
+	case d.was[was.Name()] == nil: // it is in the Spec
+	case !was.dynamic:
+		c.Kind = ChangeStop
+	case by != "" && d.takesAlong(was):
+		c.Kind, c.Why = ChangeRestart, "with "+pathOf(d.path, by)
+	}
+	return c
+}
+
+// takesAlong reports whether a group's restart restarts the child.
+func (d *diff) takesAlong(was *seen) bool {
+	return was.goal == up || was.State == Stopped && d.now.Strict
+}
+
+// runsOn reports whether the child is a supervisor that goes on running.
+func (was *seen) runsOn(spec *Spec, change ChangeKind) bool {
+	return was != nil && was.below != nil && spec.isSupervisor() && was.State.running() && change != ChangeRestart
+}
+
+// grouped returns the names of the children that a strategy groups with a
+// culprit, and with which.
+func grouped(strategy Strategy, order []*Spec, culprit func(*Spec) bool) map[string]string {
 	with := map[string]string{}
-	for i, spec := range order {
-		if old := was[spec.Name]; old != nil && mustRestart(old, spec) != "" {
-			for _, sib := range groupOf(now.Strategy, order, i) {
-				with[sib.Name] = orDefault(with[sib.Name], spec.Name)
+	switch first := slices.IndexFunc(order, culprit); {
+	case first < 0:
+	case strategy == OneForAll:
+		along(with, order, order[first])
+	case strategy == RestForOne:
+		along(with, order[first+1:], order[first])
+	case strategy == DependentsForOne:
+		neededBy := map[string][]*Spec{}
+		for _, spec := range order {
+			for _, on := range spec.DependsOn {
+				neededBy[on] = append(neededBy[on], spec)
+			}
+		}
+		for _, spec := range order[first:] {
+			if culprit(spec) {
+				dependentsGoAlong(with, neededBy, spec, spec)
 			}
 		}
 	}
 	return with
 }
 
-// groupOf returns the children that go down with the i-th.
-func groupOf(strategy Strategy, children []*Spec, i int) (group []*Spec) {
-	switch strategy {
-	case OneForAll:
-		return children
-	case RestForOne:
-		return children[i+1:]
-	case DependentsForOne:
-		down := map[string]bool{children[i].Name: true}
-		for more := true; more; {
-			more = false
-			for _, spec := range children {
-				if !down[spec.Name] && slices.ContainsFunc(spec.DependsOn, func(on string) bool { return down[on] }) {
-					down[spec.Name], more = true, true
-					group = append(group, spec)
-				}
-			}
+func along(with map[string]string, group []*Spec, culprit *Spec) {
+	for _, spec := range group {
+		with[spec.Name] = culprit.Name
+	}
+}
+
+func dependentsGoAlong(with map[string]string, neededBy map[string][]*Spec, on, culprit *Spec) {
+	for _, spec := range neededBy[on.Name] {
+		if with[spec.Name] == "" {
+			with[spec.Name] = culprit.Name
+			dependentsGoAlong(with, neededBy, spec, culprit)
 		}
 	}
-	return group
 }
 
-// compare says what a new Spec of a running node means, and why; "" if nothing.
-func compare(old, spec *Spec) (ChangeKind, string) {
-	if why := mustRestart(old, spec); why != "" {
-		return ChangeRestart, why
-	}
-	if fields := policyChanges(old, spec); len(fields) > 0 {
-		return ChangeUpdate, strings.Join(fields, ", ")
-	}
-	return "", ""
+// mustRestart reports whether a node cannot go on running with a new Spec.
+func mustRestart(old, spec *Spec) bool {
+	return old.Revision != spec.Revision || old.isSupervisor() != spec.isSupervisor()
 }
 
-// mustRestart says why a node cannot go on running with a new Spec; "" if it
-// can.
-func mustRestart(old, spec *Spec) string {
+// whyRestart says why.
+func whyRestart(old, spec *Spec) string {
 	switch {
 	case old.Revision != spec.Revision:
 		return fmt.Sprintf("Revision was %q, is %q", old.Revision, spec.Revision)
-	case old.isSupervisor() && !spec.isSupervisor():
+	case old.isSupervisor():
 		return "it was a supervisor, is a worker"
-	case !old.isSupervisor() && spec.isSupervisor():
-		return "it was a worker, is a supervisor"
 	}
-	return ""
+	return "it was a worker, is a supervisor"
 }
 
 // policyChanges returns the names of the fields that differ. Functions cannot

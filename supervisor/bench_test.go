@@ -168,3 +168,58 @@ func BenchmarkBeat(b *testing.B) {
 	}
 	_ = stop()
 }
+
+// BenchmarkApply is a new Spec for one supervisor in which one child has
+// another Revision, and what Diff takes to see it. held is the longest that a
+// reader waited meanwhile.
+func BenchmarkApply(b *testing.B) {
+	for _, n := range []int{100, 10_000, 100_000} {
+		spec := flat(n)
+		sup, stop := run(b, spec, supervisor.Options{})
+		revise := func() { spec.Children[n/2].Revision += "'" }
+		b.Run(fmt.Sprintf("children=%d/apply", n), func(b *testing.B) {
+			held := longestRead(b, sup)
+			for b.Loop() {
+				revise()
+				if err := sup.Apply(b.Context(), spec); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(held().Microseconds()), "µs-held")
+		})
+		b.Run(fmt.Sprintf("children=%d/diff", n), func(b *testing.B) {
+			held := longestRead(b, sup)
+			revise()
+			for b.Loop() {
+				if diff, err := sup.Diff(spec); len(diff) != 1 || err != nil {
+					b.Fatal(diff, err)
+				}
+			}
+			b.ReportMetric(float64(held().Microseconds()), "µs-held")
+		})
+		_ = stop()
+	}
+}
+
+// longestRead reads a node all the while until the function that it returns is
+// called, which returns how long the longest took.
+func longestRead(b *testing.B, sup *supervisor.Supervisor) func() time.Duration {
+	ended, longest := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		var most time.Duration
+		for {
+			select {
+			case <-ended:
+				longest <- most
+				return
+			case <-time.After(10 * time.Microsecond):
+			}
+			began := time.Now()
+			if _, err := sup.Find("app/0"); err != nil {
+				b.Error(err)
+			}
+			most = max(most, time.Since(began))
+		}
+	}()
+	return func() time.Duration { close(ended); return <-longest }
+}

@@ -6,7 +6,7 @@ import "time"
 // only through alter, become and the queues, so that the counts stay true.
 type child struct {
 	spec      *Spec
-	successor *Spec // takes spec's place at the next start; nil for none
+	successor *Spec // takes spec's place once no incarnation lives; nil for none
 	dynamic   bool  // added by a call; not the supervisor's Spec's
 	path      string
 	unit      unit // the runner's side; the core never looks at it
@@ -115,6 +115,9 @@ func (ch *child) fenced() bool {
 	return ch.ghosts > 0 && (ch.spec.Exclusive || ch.ghosts >= maxGhosts)
 }
 
+// live reports whether it has an incarnation that was not abandoned.
+func (ch *child) live() bool { return ch.state.running() || ch.state == Stopping }
+
 // maxGhosts abandoned incarnations fence any path: what hangs hangs again.
 const maxGhosts = 2
 
@@ -127,8 +130,13 @@ type siblings struct {
 	ranks       uint64
 }
 
-// add makes ch the last.
+// add takes ch in, as the last.
 func (s *siblings) add(ch *child) {
+	s.append(ch)
+	s.byName[ch.spec.Name] = ch
+}
+
+func (s *siblings) append(ch *child) {
 	s.ranks++
 	ch.rank, ch.prev, ch.next = s.ranks, s.last, nil
 	if s.last == nil {
@@ -137,14 +145,13 @@ func (s *siblings) add(ch *child) {
 		s.last.next = ch
 	}
 	s.last = ch
-	s.byName[ch.spec.Name] = ch
 }
 
 // line puts the children, all of them, into a new order.
 func (s *siblings) line(order []*child) {
 	s.first, s.last = nil, nil
 	for _, ch := range order {
-		s.add(ch)
+		s.append(ch)
 	}
 }
 

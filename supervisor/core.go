@@ -86,6 +86,7 @@ type action struct {
 	do     verb
 	child  *child
 	number uint64 // of the child's incarnation then
+	spec   *Spec  // the child's then
 	err    error
 	until  time.Time // stop: a supervisor's deadline; emit: when the delay ends
 	event  EventKind
@@ -108,6 +109,7 @@ const (
 	join                 // one more is involved in the incident
 	leave                // one less
 	respec               // the child has a new Spec
+	handOn               // a supervisor that runs on has one: pass the call on
 	finish               // the supervisor has ended, with err
 )
 
@@ -287,9 +289,6 @@ func (c *core) launch(ch *child) {
 }
 
 func (c *core) start(ch *child) {
-	if ch.successor != nil {
-		c.alter(ch, func(ch *child) { ch.spec, ch.successor = ch.successor, nil })
-	}
 	if ch.fenced() {
 		c.emit(ch, EventFenced, nil)
 		c.optionalLeaves(ch)
@@ -477,6 +476,9 @@ func (c *core) become(ch *child, s State) {
 	c.alter(ch, func(ch *child) {
 		ch.state, ch.since, ch.impairments = s, c.now, [sources]error{}
 		ch.over, ch.doomed = false, false
+		if ch.successor != nil && !ch.live() {
+			ch.spec, ch.successor = ch.successor, nil
+		}
 		if s == Starting {
 			ch.reported = Down
 		}
@@ -518,8 +520,8 @@ func (c *core) await(ch *child, d time.Duration) {
 }
 
 func (c *core) act(a action) {
-	if a.child != nil && a.number == 0 {
-		a.number = a.child.incarnation
+	if a.child != nil {
+		a.number, a.spec = orDefault(a.number, a.child.incarnation), a.child.spec
 	}
 	if a.within == 0 {
 		a.within = c.incidentNow(a.child)

@@ -1,14 +1,17 @@
 package supervisor
 
-import "container/heap"
+import (
+	"container/heap"
+	"sync"
+)
 
 // apply makes the Spec of a call the supervisor's own, and its children what
 // that says. Those that were added by calls stay as they are. The call is
 // answered at once: its changes are calls, each answered when it is done.
 func (c *core) apply(call *call) {
-	byName := call.spec.byName()
+	old, byName := c.spec, call.spec.byName()
 	gone, changed := c.govern(call.spec, byName)
-	added := c.admit()
+	added := c.admit(old)
 	c.arrange(byName)
 	c.relink()
 	for _, ch := range gone {
@@ -17,8 +20,16 @@ func (c *core) apply(call *call) {
 	for _, ch := range changed {
 		c.aim(ch, up) // also what somebody removed, and is in the Spec again
 	}
+	own := make(map[*child]bool, len(changed))
 	for _, ch := range changed {
+		own[ch] = true
 		c.restartChild(ch, call.change(opRestart, ch))
+	}
+	for ch := c.first; ch != nil; ch = ch.next {
+		if !own[ch] && ch.restartsWithOthers() {
+			c.wait(ch, call.change(opRestart, ch))
+		}
+		c.handOn(ch, call)
 	}
 	for _, ch := range added {
 		c.wait(ch, call.change(opStart, ch))
@@ -50,24 +61,32 @@ func (c *core) govern(spec *Spec, byName map[string]*Spec) (gone, changed []*chi
 }
 
 // admit adopts the children that are new in the Spec.
-func (c *core) admit() (added []*child) {
+func (c *core) admit(old *Spec) (added []*child) {
+	was := sync.OnceValue(old.byName)
 	for i := range c.spec.Children {
-		if spec := &c.spec.Children[i]; c.byName[spec.Name] == nil {
-			ch := c.adopt(spec)
-			c.queueUp(ch)
-			added = append(added, ch)
+		spec := &c.spec.Children[i]
+		if c.byName[spec.Name] != nil || spec.Restart == Temporary && spent(was()[spec.Name], spec) {
+			continue
 		}
+		ch := c.adopt(spec)
+		c.queueUp(ch)
+		added = append(added, ch)
 	}
 	return added
+}
+
+// spent reports whether a child that is not there has had its one run: it was
+// Temporary under the Spec before, and nothing calls for another.
+func spent(old, spec *Spec) bool {
+	return old != nil && old.Restart == Temporary && spec.Restart == Temporary && !mustRestart(old, spec)
 }
 
 // revise gives a child a new Spec, and reports whether it must be restarted for
 // it. What runs as a worker cannot be a supervisor before it has ended, or the
 // other way round. The caller takes the counts anew.
 func (c *core) revise(ch *child, spec *Spec) (restart bool) {
-	restart = mustRestart(ch.latest(), spec) != "" && ch.goal != down || ch.goal == gone
-	live := ch.state.running() || ch.state == Stopping
-	if live && ch.spec.isSupervisor() != spec.isSupervisor() {
+	restart = mustRestart(ch.latest(), spec) && ch.goal != down || ch.goal == gone
+	if ch.live() && ch.spec.isSupervisor() != spec.isSupervisor() {
 		ch.successor = spec
 	} else {
 		ch.spec, ch.successor = spec, nil
@@ -104,8 +123,9 @@ func (c *core) arrange(byName map[string]*Spec) {
 	}
 	order := behind[nil]
 	for i := range c.spec.Children {
-		ch := c.byName[c.spec.Children[i].Name]
-		order = append(append(order, ch), behind[ch]...)
+		if ch := c.byName[c.spec.Children[i].Name]; ch != nil {
+			order = append(append(order, ch), behind[ch]...)
+		}
 	}
 	c.line(append(order, dynamic...))
 }
@@ -123,6 +143,22 @@ func (c *core) relink() {
 	}
 	for _, q := range []*queue{c.stops, c.starts, c.again} {
 		heap.Init(q)
+	}
+}
+
+// restartsWithOthers reports whether the child is on its way down and up again,
+// or only up, in a group.
+func (ch *child) restartsWithOthers() bool {
+	return ch.goal == up && ch.wave == groupMove && (ch.doomed || ch.state == Pending)
+}
+
+// handOn passes on what is new below a child that goes on running. What does
+// not will start with its new Spec.
+func (c *core) handOn(ch *child, call *call) {
+	if !ch.dynamic && ch.goal == up && ch.spec.isSupervisor() && ch.state.running() && !ch.doomed {
+		below := newCall(opApply, ch.spec.Name)
+		call.below = append(call.below, below)
+		c.act(action{do: handOn, child: ch, call: below})
 	}
 }
 

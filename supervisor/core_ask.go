@@ -6,11 +6,12 @@ import "fmt"
 type call struct {
 	op     operation
 	name   string // of the child
-	spec   *Spec  // opAdd, opApply
+	spec   *Spec  // opAdd, opApply; nil for the one that the supervisor above has
 	answer chan error
 
 	children []Snapshot // opChildren: the answer
-	changes  []*call    // opApply: what follows from it
+	changes  []*call    // opApply: what follows from it for the children
+	below    []*call    // opApply: the same, handed on to supervisors
 }
 
 // change adds something about ch that follows from applying a Spec.
@@ -264,7 +265,7 @@ func (c *core) answer(call *call, err error) {
 
 // present is OTP's answer to an Add of a name that is taken.
 func present(ch *child) error {
-	if ch.state.running() || ch.state == Stopping {
+	if ch.live() {
 		return ErrAlreadyStarted
 	}
 	return ErrAlreadyPresent
@@ -272,7 +273,7 @@ func present(ch *child) error {
 
 // occupied is OTP's answer to a Start or Delete of a child that is not stopped.
 func occupied(ch *child) error {
-	if ch.state.running() || ch.state == Stopping {
+	if ch.live() {
 		return ErrRunning
 	}
 	return ErrRestarting

@@ -20,10 +20,9 @@ type stance struct {
 // A child that does not run passes on what it bears: those that need it need
 // what it needs.
 func (ch *child) stance() stance {
-	live := ch.state.running() || ch.state == Stopping
 	return stance{
 		gates: ch.gatesItself() || ch.gated > 0 && (ch.goal != up || ch.state == Stopped),
-		leans: ch.doomed || ch.state == Stopping && ch.wave == groupMove || ch.leanedOn > 0 && !live,
+		leans: ch.doomed || ch.state == Stopping && ch.wave == groupMove || ch.leanedOn > 0 && !ch.live(),
 	}
 }
 

@@ -361,7 +361,7 @@ func (w *fuzzWorld) mustBe(spec Spec) {
 		return
 	}
 	i := 0
-	spec.Children = slices.DeleteFunc(spec.Children, func(s Spec) bool {
+	spec.Children = slices.DeleteFunc(slices.Clone(spec.Children), func(s Spec) bool {
 		return s.Restart == Temporary && w.core.byName[s.Name] == nil // what was retried at once has taken it down
 	})
 	for ch := w.core.first; ch != nil; ch = ch.next {

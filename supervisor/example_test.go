@@ -139,3 +139,55 @@ func ExampleSpec_Validate() {
 	// shop/a/b: Name "a/b" holds '/', which separates paths; use another character
 	// shop/a/b: StopTimeout is negative (-1s); zero means its default
 }
+
+// A new Spec for a running tree: look at what would change, then apply it.
+func ExampleSupervisor_Apply() {
+	serve := supervisor.Func(func(ctx context.Context) error { <-ctx.Done(); return nil })
+	shop := func(children ...supervisor.Spec) supervisor.Spec {
+		return supervisor.Spec{Name: "shop", Strategy: supervisor.RestForOne, Children: children}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	sup, err := supervisor.New(shop(
+		supervisor.Spec{Name: "db", Run: serve},
+		supervisor.Spec{Name: "cache", Run: serve, Revision: "10.0.0.7:6379"},
+		supervisor.Spec{Name: "web", Run: serve},
+		supervisor.Spec{Name: "legacy", Run: serve},
+	), supervisor.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go func() { _ = sup.Run(ctx) }()
+	if err := sup.WaitReady(ctx, "shop"); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	next := shop(
+		supervisor.Spec{Name: "db", Run: serve, StopTimeout: time.Minute},
+		supervisor.Spec{Name: "cache", Run: serve, Revision: "10.0.0.8:6379"},
+		supervisor.Spec{Name: "search", Run: serve},
+		supervisor.Spec{Name: "web", Run: serve},
+	)
+	changes, err := sup.Diff(next)
+	for _, c := range changes {
+		fmt.Println(c)
+	}
+	fmt.Println("faults:", err)
+	fmt.Println("applied:", sup.Apply(ctx, next))
+	fmt.Print(sup.Snapshot())
+	// Output:
+	// update shop/db: StopTimeout
+	// restart shop/cache: Revision was "10.0.0.7:6379", is "10.0.0.8:6379"
+	// start shop/search
+	// restart shop/web: with shop/cache
+	// stop shop/legacy
+	// faults: <nil>
+	// applied: <nil>
+	// shop       ready, up
+	// ├─ db      ready
+	// ├─ cache   ready #2
+	// ├─ search  ready
+	// └─ web     ready #2
+}

@@ -33,7 +33,8 @@ type incarnation struct {
 	incident atomic.Uint64 // of a supervisor: in which it is started, or stopped; set before either
 	fell     uint64        // of a supervisor: the incident over which it gave up
 
-	heart   *heart // nil if it owes no beats
+	heart   *heart        // nil if it owes no beats
+	renewed chan struct{} // holds a token when its prober must look at its Spec anew; nil while it has none
 	readied atomic.Bool
 	fate    atomic.Int32
 }
@@ -89,10 +90,8 @@ func (inc *incarnation) supervise() error {
 	defer inc.stop(ErrReplaced)
 	r := newRunner(inc)
 	inc.child.unit.below.Store(r)
-	if now := inc.spec(); now != r.core.spec { // it came while r was made, and whoever brought it did not find r
-		c := newCall(opApply, "")
-		c.spec = now
-		r.post(&input{kind: asked, call: c})
+	if inc.spec() != r.core.spec { // it came while r was made, and whoever brought it did not find r
+		r.post(&input{kind: asked, call: newCall(opApply, "")})
 	}
 	err := r.loop()
 	if r.core.held {

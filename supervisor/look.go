@@ -229,9 +229,13 @@ func (s *Spec) child(name string) *Spec {
 
 // rootSnapshot makes up for the supervisor that the root does not have.
 func (s *Supervisor) rootSnapshot() Snapshot {
-	snap := planned(s.root.spec, s.root.path)
+	r, spec := s.root.unit.below.Load(), s.root.spec
+	if r != nil {
+		spec = r.spec()
+	}
+	snap := planned(spec, s.root.path)
 	snap.Since, snap.Status, snap.LastErr = s.root.since, s.Status(), s.failure()
-	if r := s.root.unit.below.Load(); r != nil {
+	if r != nil {
 		snap.Incarnation = 1
 		snap.budget(r)
 	}
@@ -284,15 +288,17 @@ func (s *Snapshot) budget(r *runner) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
-	s.Strategy, s.Quorum = r.core.spec.Strategy, r.core.spec.Quorum
 	s.Restarts, s.BudgetLeft = len(r.core.budget.within(now)), r.core.budget.left(now)
 }
 
 // A seen is a child that was read, and what it takes to look below it.
 type seen struct {
 	Snapshot
-	spec  *Spec
-	below *runner
+	spec    *Spec
+	below   *runner
+	latest  *Spec // counts from the next start
+	goal    goal
+	dynamic bool
 }
 
 // allBelow yields what is below the supervisor at path; false if it was told
@@ -373,7 +379,7 @@ func (r *runner) read(last *child) (children []seen, at *child, more bool) {
 		if len(children) == batch {
 			return children, last, true
 		}
-		children = append(children, seen{ch.snapshot(), ch.spec, ch.unit.below.Load()})
+		children = append(children, seen{ch.snapshot(), ch.spec, ch.unit.below.Load(), ch.latest(), ch.goal, ch.dynamic})
 		last = ch
 	}
 	return children, last, false

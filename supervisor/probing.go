@@ -70,13 +70,14 @@ func (r *runner) attend(ch *child) {
 		c = &care{tried: make(map[string]time.Time)}
 		ch.unit.care.Store(c)
 	}
+	ch.unit.inc.renewed = make(chan struct{}, 1)
 	p := &prober{inc: ch.unit.inc, care: c, attempts: make(map[string]int)}
 	r.probers.Go(p.run)
 }
 
 // run climbs the ladder: check, remedies, restart.
 func (p *prober) run() {
-	for p.renew() && p.pause() && p.check() {
+	for p.pause() && p.check() {
 		p.tell()
 		for p.failures >= p.Failures {
 			remedy := p.remedy()
@@ -91,28 +92,35 @@ func (p *prober) run() {
 	}
 }
 
-// renew takes the Probe that is in the Spec now. Without one it ends.
-func (p *prober) renew() bool {
-	probe := p.inc.spec().Probe
-	if probe == nil {
-		p.inc.impaired(byProbe, nil)
-		return false
+// pause waits for the next check, by the Probe that is in the Spec meanwhile.
+// Like all that takes time here it reports false once the worker is told to
+// stop, or has ended.
+func (p *prober) pause() bool {
+	began := time.Now()
+	for {
+		due := p.renew(began)
+		select {
+		case <-due:
+			return true
+		case <-p.inc.renewed:
+		case <-p.inc.ctx.Done():
+			return false
+		}
 	}
-	p.Probe = probe.withDefaults()
-	return true
 }
 
-// pause waits for the next check. Like all that takes time here it reports
-// false once the worker is told to stop, or has ended.
-func (p *prober) pause() bool {
-	timer := time.NewTimer(p.spread())
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-p.inc.ctx.Done():
-		return false
+// renew takes the Probe that is in the Spec now, and returns what tells when the
+// next check is due in a pause that began then: never without a Probe, which
+// has nothing to say.
+func (p *prober) renew(began time.Time) <-chan time.Time {
+	probe := p.inc.spec().Probe
+	if probe == nil {
+		p.failures, p.successes, p.impaired = 0, 0, false
+		p.inc.impaired(byProbe, nil)
+		return nil
 	}
+	p.Probe = probe.withDefaults()
+	return time.After(p.spread() - time.Since(began))
 }
 
 // check makes one, and counts.

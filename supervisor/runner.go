@@ -137,6 +137,7 @@ func (r *runner) step(in input) {
 	if in.kind == hurried {
 		r.core.deadline = r.self.latest()
 	}
+	r.renewed(in.call)
 	now := time.Now()
 	r.mu.Lock()
 	actions := r.core.step(now, in)
@@ -169,7 +170,9 @@ func (r *runner) act(now time.Time, a *action) {
 	case leave:
 		r.leave(now, a)
 	case respec:
-		a.child.unit.spec.Store(a.child.spec)
+		r.respec(a.child, a.spec)
+	case handOn:
+		r.handOn(a.child, a.call)
 	case finish:
 		r.over, r.result = true, a.err
 	}
@@ -196,6 +199,22 @@ func (r *runner) start(ch *child, incident uint64) {
 	u.inc.incident.Store(incident)
 	u.next.Store(0)
 	u.slot.next <- u.inc
+}
+
+// respec shows the child's new Spec to those outside the loop. A probe that is
+// new is begun; one that is at work takes what has changed.
+func (r *runner) respec(ch *child, spec *Spec) {
+	ch.unit.spec.Store(spec)
+	switch inc := ch.unit.inc; {
+	case ch.state != Ready:
+	case inc.renewed != nil:
+		select {
+		case inc.renewed <- struct{}{}:
+		default:
+		}
+	case spec.Probe != nil:
+		r.attend(ch)
+	}
 }
 
 func (r *runner) stop(a *action) {
@@ -237,7 +256,7 @@ func (r *runner) abandon(ch *child) {
 func (r *runner) emit(now time.Time, a *action) {
 	path, number, isSupervisor := r.core.path, r.self.number, true
 	if ch := a.child; ch != nil {
-		path, number, isSupervisor = ch.path, a.number, ch.spec.isSupervisor()
+		path, number, isSupervisor = ch.path, a.number, a.spec.isSupervisor()
 		if !a.until.IsZero() {
 			r.schedule(ch, a.until)
 		}

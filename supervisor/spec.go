@@ -253,8 +253,8 @@ func orDefault[T comparable](v, fallback T) T {
 }
 
 func pathOf(parent, name string) string {
-	if parent == "" {
-		return name
+	if parent == "" || name == "" {
+		return parent + name
 	}
 	return parent + "/" + name
 }

@@ -57,8 +57,7 @@ type Supervisor struct {
 	incidents incidents
 	ghosts    ghosts
 	turns     turns
-	applying  chan struct{} // holds a token while an Apply is at work
-	changed   broadcast     // rings after every change of a node, while somebody listens
+	changed   broadcast // rings after every change of a node, while somebody listens
 
 	status   atomic.Int32 // the root's, by its own children
 	stuck    atomic.Int64 // loops that are
@@ -85,7 +84,7 @@ func New(spec Spec, opts Options) (*Supervisor, error) {
 	spec = spec.clone()
 	opts.EventBuffer = orDefault(opts.EventBuffer, DefaultEventBuffer)
 	opts.MaxAbandoned = orDefault(opts.MaxAbandoned, DefaultMaxAbandoned)
-	s := &Supervisor{opts: opts, root: &child{spec: &spec, path: spec.Name, since: time.Now()}, applying: make(chan struct{}, 1)}
+	s := &Supervisor{opts: opts, root: &child{spec: &spec, path: spec.Name, since: time.Now()}}
 	s.root.unit.spec.Store(&spec)
 	return s, nil
 }
@@ -97,9 +96,7 @@ func (o Options) validate(spec Spec) error {
 	if o.EventBuffer < 0 {
 		v.fault("Options", "EventBuffer is %d; zero means its default", o.EventBuffer)
 	}
-	if !spec.isSupervisor() {
-		v.fault(spec.Name, "the root must be a supervisor; put it into the Children of one")
-	}
+	v.root(&spec)
 	return v.result()
 }
 

@@ -65,6 +65,12 @@ func (v *validator) node(above string, s, parent *Spec) {
 	v.children(path, s)
 }
 
+func (v *validator) root(s *Spec) {
+	if !s.isSupervisor() {
+		v.fault(s.Name, "the root must be a supervisor; put it into the Children of one")
+	}
+}
+
 func (v *validator) name(path, name string) {
 	switch {
 	case name == "":
