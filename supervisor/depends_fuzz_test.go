@@ -109,10 +109,16 @@ func (w *fuzzWorld) checkNeeds(ch *child) {
 // gone. An Apply may have it that somebody who is going needs it only now.
 func (w *fuzzWorld) checkGone(ch *child) {
 	for by, run := range w.live {
-		if !w.shaken && ch.wave == groupMove && needs(by, ch) && run.told && errors.Is(by.cause, ErrSibling) {
+		if !w.shaken && ch.wave == groupMove && w.leansOn(by, ch) && run.told && errors.Is(by.cause, ErrSibling) {
 			w.fail("%s starts before %s, which needs it, has gone", ch.path, by.path)
 		}
 	}
+}
+
+// leansOn reports whether by needs ch, by way of none or of those that do not
+// run: one that runs did not go down with ch, and stands for those that need it.
+func (w *fuzzWorld) leansOn(by, ch *child) bool {
+	return slices.ContainsFunc(by.needs, func(on *child) bool { return on == ch || w.live[on] == nil && w.leansOn(on, ch) })
 }
 
 // letsPass reports whether those that need on may start.
