@@ -72,8 +72,7 @@ type fuzzWorld struct {
 	last     uint64         // incident
 	limit    int            // the most restarts that were ever allowed
 	pauses   map[*child]pause
-	fixed    bool     // nobody applies a new Spec
-	rest     []action // of the step, after the one that is checked
+	fixed    bool // nobody applies a new Spec
 	log      strings.Builder
 }
 
@@ -480,6 +479,8 @@ func (w *fuzzWorld) next(which func(*fuzzRun) bool) *fuzzRun {
 	return nil
 }
 
+// step does what the core's does, and looks after each move: by the end of a
+// step the reasons for its first can be gone.
 func (w *fuzzWorld) step(in input) {
 	if w.finished {
 		return
@@ -492,12 +493,24 @@ func (w *fuzzWorld) step(in input) {
 		name = fmt.Sprintf("op%d %s", in.call.op, in.call.name)
 	}
 	fmt.Fprintf(&w.log, "%v in%d %s %v\n", w.now.Sub(time.Unix(1e9, 0)), in.kind, name, in.err)
-	actions := w.core.step(w.now, in)
-	for i, a := range actions {
-		w.rest = actions[i+1:]
+	w.core.now, w.core.out, w.core.haunted = w.now, w.core.out[:0], false
+	w.core.take(in)
+	checked := w.checkFrom(0)
+	for w.core.move() {
+		checked = w.checkFrom(checked)
+	}
+	w.core.proceed()
+	w.checkFrom(checked)
+	w.recount()
+}
+
+// checkFrom checks the step's actions from the i-th on, and returns how many
+// there are.
+func (w *fuzzWorld) checkFrom(i int) int {
+	for _, a := range w.core.out[i:] {
 		w.check(a)
 	}
-	w.recount()
+	return len(w.core.out)
 }
 
 // check does what a runner would, and checks that it may be done.

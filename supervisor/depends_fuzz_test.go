@@ -123,9 +123,8 @@ func (w *fuzzWorld) leansOn(by, ch *child) bool {
 
 // letsPass reports whether those that need on may start.
 func (w *fuzzWorld) letsPass(on *child) bool {
-	later := slices.ContainsFunc(w.rest, func(a action) bool { return a.do == start && a.child == on }) // it rested until then
 	tried := w.starts[on] > 0 || w.loner[on] || byCall(on) || on.state == Fenced
-	return later || on.state == Ready || on.state == Failed || on.state == Parked || on.spec.Optional && tried
+	return on.state == Ready || on.state == Failed || on.state == Parked || on.spec.Optional && tried
 }
 
 // needs reports whether by needs ch, or something that does.
