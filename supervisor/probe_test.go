@@ -677,3 +677,20 @@ func TestProbesBearEverythingAtOnce(t *testing.T) { // S28, S33
 		t.Error(err)
 	}
 }
+
+// TestOldWordsOfAProbeAreForgotten: once the next incarnation has passed, they
+// are not what was said just before a failure.
+func TestOldWordsOfAProbeAreForgotten(t *testing.T) { // S35, S33
+	synctest.Test(t, func(t *testing.T) {
+		p := startPatient(t, nil)
+		p.check.Fail(errors.New("no route to host"))
+		p.Sleep(31 * time.Second)
+		p.check.Pass()
+		p.Sleep(time.Hour)
+		p.Worker.Fail(errCrash)
+		all := p.Incidents()
+		if len(all) != 2 || len(all[0].Before) == 0 || len(all[1].Before) > 0 {
+			t.Errorf("incidents are %+v", all)
+		}
+	})
+}
