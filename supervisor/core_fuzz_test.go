@@ -68,9 +68,9 @@ type fuzzWorld struct {
 	closing  bool
 	finished bool
 	added    int
-	involved map[uint64]int // by incident
-	last     uint64         // incident
-	limit    int            // the most restarts that were ever allowed
+	involved map[*trouble]int
+	last     incidents
+	limit    int // the most restarts that were ever allowed
 	pauses   map[*child]pause
 	fixed    bool // nobody applies a new Spec
 	log      strings.Builder
@@ -86,12 +86,12 @@ type fuzzRun struct {
 
 func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
 	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0), pauses: map[*child]pause{},
-		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, excused: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}, involved: map[uint64]int{}, said: map[string]bool{}}
+		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, excused: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}, involved: map[*trouble]int{}, said: map[string]bool{}}
 	spec := w.spec()
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.newIncident})
+	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.last.begin})
 	w.core.random = func() float64 { return 0.5 }
 	fmt.Fprintf(&w.log, "%v concurrent=%v strict=%v %v quorum=%d auto=%v\n", spec.Strategy, spec.Concurrent, spec.Strict, spec.Intensity, spec.Quorum, spec.AutoShutdown)
 	for i := range spec.Children {
@@ -519,7 +519,7 @@ func (w *fuzzWorld) check(a action) {
 	if a.child != nil {
 		name = a.child.path
 	}
-	fmt.Fprintf(&w.log, "    %d %s %s %v (%d)\n", a.do, name, a.event, a.err, a.within)
+	fmt.Fprintf(&w.log, "    %d %s %s %v (%d)\n", a.do, name, a.event, a.err, a.within.number())
 	if w.finished && a.do != reply {
 		w.fail("action after the end")
 	}
@@ -731,13 +731,8 @@ func (w *fuzzWorld) everyWorkerUpIfUp() {
 	}
 }
 
-func (w *fuzzWorld) newIncident() uint64 {
-	w.last++
-	return w.last
-}
-
 func (w *fuzzWorld) joined(a action) {
-	if a.within == 0 {
+	if a.within == nil {
 		w.fail("somebody joins no incident")
 	}
 	w.involved[a.within]++
@@ -745,17 +740,20 @@ func (w *fuzzWorld) joined(a action) {
 
 func (w *fuzzWorld) left(a action) {
 	w.involved[a.within]--
+	if a.well != (a.child != nil && a.child.state == Ready && !a.child.doomed) {
+		w.fail("%s leaves well: %v", a.child.path, a.well)
+	}
 	if w.involved[a.within] < 0 {
-		w.fail("incident %d was left once too often", a.within)
+		w.fail("incident %d was left once too often", a.within.id)
 	}
 }
 
 // incidentsAreOver: at the end nothing is involved any more, but for the
 // supervisor that gave up.
 func (w *fuzzWorld) incidentsAreOver() {
-	for id, n := range w.involved {
-		if held := w.core.held && id == w.core.incident; n != 0 && (!held || n != 1) {
-			w.fail("incident %d ends with %d involved", id, n)
+	for in, n := range w.involved {
+		if held := w.core.held && in == w.core.incident; n != 0 && (!held || n != 1) {
+			w.fail("incident %d ends with %d involved", in.id, n)
 		}
 	}
 }

@@ -15,7 +15,7 @@ func (c *core) exited(ch *child, end ending) {
 		c.finished(ch, ErrIgnore)
 	case end.has(escalated):
 		c.troubled(ch, end)
-		c.emit(ch, EventExited, end.err)
+		c.report(ch, end.err, true)
 		c.drop(ch, named(ch, end.err))
 	default:
 		c.failed(ch, end)
@@ -63,10 +63,11 @@ func (c *core) failed(ch *child, end ending) {
 		end.err = errNeverReady
 	}
 	normal := c.normal(ch, end)
-	if !normal || ch.spec.Restart == Permanent && !end.has(overForGood) {
+	failure := !normal || ch.spec.Restart == Permanent && !end.has(overForGood)
+	if failure {
 		c.troubled(ch, end)
 	}
-	c.report(ch, end.err, unready && !normal)
+	c.report(ch, end.err, failure)
 	switch {
 	case unready && ch.manual != nil:
 		c.refused(ch)
@@ -82,15 +83,15 @@ func (c *core) failed(ch *child, end ending) {
 }
 
 // report tells whoever wants to know how ch ended.
-func (c *core) report(ch *child, err error, failedToStart bool) {
+func (c *core) report(ch *child, err error, failure bool) {
 	kind := EventExited
-	if failedToStart {
+	if failure && ch.readyAt.IsZero() {
 		kind = EventStartFailed
 	}
 	if err != nil {
 		ch.lastErr = err
 	}
-	c.emit(ch, kind, err)
+	c.act(action{do: emit, child: ch, event: kind, err: err, failed: failure && ch.involved})
 	if ch.readyAt.IsZero() {
 		c.resolve(ch, up, err)
 	}
@@ -187,7 +188,7 @@ func (c *core) drop(ch *child, failure error) {
 	c.act(action{do: release, child: ch})
 	c.incident = c.incidentNow(ch)
 	c.giveUp(failure)
-	c.dismiss(ch)
+	c.dismiss(ch, false)
 }
 
 // mark takes down what the strategy groups with ch, to start again with it.
@@ -303,7 +304,7 @@ func (c *core) park(ch *child, err error) {
 	c.become(ch, Parked)
 	c.await(ch, d)
 	c.emitDelay(ch, EventParked, d, err)
-	c.dismiss(ch)
+	c.dismiss(ch, false)
 }
 
 func (c *core) emitDelay(ch *child, kind EventKind, d time.Duration, err error) {
@@ -338,8 +339,8 @@ func (c *core) stopped(ch *child, why error) {
 	ch.manual, ch.undecided = nil, nil
 	c.become(ch, Stopped)
 	c.join(ch, alone)
-	c.dismiss(ch)
-	ch.incident = 0
+	c.dismiss(ch, false)
+	ch.incident = nil
 	c.act(action{do: release, child: ch})
 	c.resolve(ch, down, nil)
 	c.resolve(ch, up, why)
@@ -350,7 +351,7 @@ func (c *core) forget(ch *child) {
 	if ch.state != Stopped {
 		c.stopped(ch, ErrRemoved)
 	}
-	c.dismiss(ch)
+	c.dismiss(ch, false)
 	c.isolate(ch)
 	c.discount(ch)
 	c.remove(ch)
