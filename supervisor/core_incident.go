@@ -14,14 +14,12 @@ func (c *core) troubled(ch *child, end ending) {
 }
 
 // incidentOf returns the incident that a failure belongs to: the one that came
-// up from below, the one that the whole supervisor is in, the child's last one
-// if it has not settled since, or else a new one.
+// up from below, the child's last one if it has not settled since (at first the
+// one in which the supervisor was started), or else a new one.
 func (c *core) incidentOf(ch *child, end ending) *trouble {
 	switch {
 	case end.incident != nil:
 		return end.incident
-	case c.incident != nil:
-		return c.incident
 	case ch.incident != nil && (ch.involved || !c.settled(ch)):
 		return ch.incident
 	}

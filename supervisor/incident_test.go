@@ -86,6 +86,7 @@ func TestGoldenIncident(t *testing.T) { // S35
 		tree := startDeep(t, db, nil)
 		db.Fail(fmt.Errorf("write: %w", errCrash))
 		tree.Sleep(10 * time.Second)
+		tree.Shutdown()
 		golden(t, "incident", inTrace(tree)+"\n"+report(t, tree))
 		if cause := tree.Incidents()[0].Cause; !errors.Is(cause, errCrash) {
 			t.Errorf("the cause is %v", cause)
@@ -285,6 +286,30 @@ func TestWhatIsBelowIsInTheIncidentToo(t *testing.T) { // S35
 		tree.Sleep(time.Minute)
 		golden(t, "incident_below", inTrace(tree))
 		requireTold(t, tree, "incident 1: shop/front/web#1: burst; over", "incident 2: shop/db#1: crash; 2 failures; took down 2; healed")
+	})
+}
+
+// TestIncidentOfABirthEndsForWhatHasSettled: who fails soon after it was
+// started in an incident is in that one; who has settled is not, though its
+// supervisor still starts.
+func TestIncidentOfABirthEndsForWhatHasSettled(t *testing.T) { // S35, S15
+	synctest.Test(t, func(t *testing.T) {
+		db, web, api := suptest.NewWorker(), suptest.NewWorker(), suptest.NewWorker()
+		api.AlwaysStarts(suptest.Attempt{After: 25 * time.Second})
+		front := []supervisor.Spec{web.Spec("web"), api.Spec("api")}
+		front[0].Backoff.Settle = 10 * time.Second
+		tree := suptest.Start(t, supervisor.Spec{Name: "shop", Strategy: supervisor.OneForAll, Children: []supervisor.Spec{
+			db.Spec("db"), {Name: "front", Children: front}}}, supervisor.Options{})
+		tree.Sleep(time.Minute)
+		db.Fail(errCrash)
+		tree.Sleep(9 * time.Second)
+		web.Fail(errors.New("at once"))
+		tree.Sleep(11 * time.Second)
+		web.Fail(errors.New("late"))
+		tree.Sleep(10 * time.Second)
+		api.Fail(errors.New("soon"))
+		tree.Sleep(time.Minute)
+		requireTold(t, tree, "incident 1: shop/db#1: crash; 3 failures; took down 3; healed", "incident 2: shop/front/web#3: late; healed")
 	})
 }
 
