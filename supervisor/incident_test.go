@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -458,49 +457,30 @@ func TestIncidentOutlivesTheList(t *testing.T) { // S35
 // TestIncidentsDuringAStorm: each of a thousand children fails three times, and
 // its incident is told to the end, though they are far more than are listed.
 func TestIncidentsDuringAStorm(t *testing.T) { // S35
-	n := scale(1_000, 100)
+	n, goOn := scale(1_000, 100), make(chan struct{})
 	spec := supervisor.Spec{Name: "app", Intensity: supervisor.Unlimited, Concurrent: true}
-	goOn := make(chan struct{})
 	for i := range n {
-		starts := 0
-		spec.Children = append(spec.Children, supervisor.Spec{Name: fmt.Sprint(i), Backoff: supervisor.Backoff{Min: time.Millisecond}, Run: func(ctx context.Context, ready func()) error {
-			if starts++; starts < 4 {
-				if starts == 1 {
-					ready()
-					<-goOn
-				}
-				return errCrash
-			}
-			ready()
-			<-ctx.Done()
-			return nil
-		}})
+		spec.Children = append(spec.Children, failsThrice(fmt.Sprint(i), goOn))
 	}
-	healed, all := map[uint64]int{}, make(chan struct{})
-	last := map[uint64]uint64{}
-	opts := supervisor.Options{EventBuffer: 1 << 16, Observer: func(e supervisor.Event) {
-		if e.Incident == 0 {
-			return
+	ctx, allHealed := context.WithTimeout(t.Context(), time.Minute)
+	defer allHealed()
+	healed, last := map[uint64]int{}, map[uint64]uint64{}
+	sup, stop := run(t, spec, supervisor.Options{EventBuffer: 1 << 16, Observer: func(e supervisor.Event) {
+		before := last[e.Incident]
+		last[e.Incident] = e.Seq
+		if e.Incident != 0 && (before == 0 && e.Kind != supervisor.EventExited || e.Seq <= before) {
+			t.Errorf("%v is %d, after %d of incident %d", e, e.Seq, before, e.Incident)
 		}
 		if e.Kind == supervisor.EventHealed {
 			if healed[e.Incident]++; len(healed) == n {
-				close(all)
+				allHealed()
 			}
 		}
-		if before := last[e.Incident]; before == 0 && e.Kind != supervisor.EventExited || e.Seq <= before {
-			t.Errorf("%v is %d, after %d of incident %d", e, e.Seq, before, e.Incident)
-		}
-		last[e.Incident] = e.Seq
-	}}
-	sup, stop := run(t, spec, opts)
-	var readers sync.WaitGroup
-	for range 2 {
-		readers.Go(func() { readUntil(t, sup, all) })
-	}
+	}})
 	close(goOn)
-	readers.Wait()
-	if err := stop(); err != nil {
-		t.Error(err)
+	readWhile(ctx, t, sup)
+	if err := stop(); err != nil || ctx.Err() == context.DeadlineExceeded {
+		t.Errorf("%d of %d healed, %v", len(healed), n, err)
 	}
 	for id, times := range healed {
 		if times != 1 {
@@ -509,20 +489,33 @@ func TestIncidentsDuringAStorm(t *testing.T) { // S35
 	}
 }
 
-// readUntil reads the incidents, and finds each whole.
-func readUntil(t *testing.T, sup *supervisor.Supervisor, done <-chan struct{}) {
-	for {
+// failsThrice runs until goOn is closed, and then twice does not start.
+func failsThrice(name string, goOn <-chan struct{}) supervisor.Spec {
+	starts := 0
+	return supervisor.Spec{Name: name, Backoff: supervisor.Backoff{Min: time.Millisecond}, Run: func(ctx context.Context, ready func()) error {
+		switch starts++; starts {
+		case 1:
+			ready()
+			<-goOn
+			return errCrash
+		case 2, 3:
+			return errCrash
+		}
+		ready()
+		<-ctx.Done()
+		return nil
+	}}
+}
+
+// readWhile reads the incidents, and finds each whole.
+func readWhile(ctx context.Context, t *testing.T, sup *supervisor.Supervisor) {
+	for ctx.Err() == nil {
 		last := uint64(0)
 		for _, i := range sup.Incidents() {
 			if i.ID <= last || i.Cause != errCrash || i.Failures < 1 || i.Failures > 3 || i.Healed && i.Ended.IsZero() {
 				t.Errorf("after %d: %+v", last, i)
 			}
 			last = i.ID
-		}
-		select {
-		case <-done:
-			return
-		default:
 		}
 	}
 }
