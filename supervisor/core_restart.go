@@ -91,7 +91,7 @@ func (c *core) report(ch *child, err error, failure bool) {
 	if err != nil {
 		ch.lastErr = err
 	}
-	c.act(action{do: emit, child: ch, event: kind, err: err, failed: failure && ch.involved})
+	c.act(action{do: emit, child: ch, event: kind, err: err, failed: failure})
 	if ch.readyAt.IsZero() {
 		c.resolve(ch, up, err)
 	}
@@ -313,6 +313,7 @@ func (c *core) emitDelay(ch *child, kind EventKind, d time.Duration, err error) 
 
 // finished takes the end of a child that ended by itself, for good.
 func (c *core) finished(ch *child, how error) {
+	within := c.incidentNow(ch)
 	c.resolve(ch, up, how)
 	if ch.temporary() {
 		c.forget(ch)
@@ -321,16 +322,22 @@ func (c *core) finished(ch *child, how error) {
 		c.alter(ch, func(ch *child) { ch.over = true })
 	}
 	if how != ErrIgnore && ch.spec.Significant {
-		c.autoShutdown()
+		c.autoShutdown(within)
 	}
 }
 
-// autoShutdown ends the supervisor if that was the Significant end it waits for.
-func (c *core) autoShutdown() {
-	switch any, all := AnySignificant, AllSignificant; {
-	case c.spec.AutoShutdown == any, c.spec.AutoShutdown == all && c.significant == 0:
-		c.close(ErrShutdown, ErrAutoShutdown)
+// autoShutdown ends the supervisor if that was the Significant end it waits
+// for: within the incident of the child, if that failed.
+func (c *core) autoShutdown(within *trouble) {
+	last := c.spec.AutoShutdown == AllSignificant && c.significant == 0
+	if c.closing || !last && c.spec.AutoShutdown != AnySignificant {
+		return
 	}
+	if within != nil {
+		c.incident = within
+		c.hold()
+	}
+	c.close(ErrShutdown, ErrAutoShutdown)
 }
 
 // stopped puts ch to rest. Calls that wait for it to run are told why not.

@@ -207,7 +207,7 @@ func (t *trouble) note(e Event, ch *child, failed bool) {
 	case i.Path == "":
 		t.first(e, ch)
 	case failed && i.Failures == 1: // it was stopped over it first
-		i.Cause = e.Err
+		i.Cause = orDefault(e.Err, errReturned)
 	case ended, t.bare:
 	case e.Kind == EventStopping:
 		t.down(ch)
@@ -218,7 +218,7 @@ func (t *trouble) note(e Event, ch *child, failed bool) {
 
 func (t *trouble) first(e Event, ch *child) {
 	i := &t.incident
-	i.Began, i.Path, i.Incarnation, i.Cause = e.Time, e.Path, e.Incarnation, e.Err
+	i.Began, i.Path, i.Incarnation, i.Cause = e.Time, e.Path, e.Incarnation, orDefault(e.Err, errReturned)
 	t.supervisor = e.Supervisor
 	if ch != nil && !t.bare {
 		i.Before = ch.unit.care.Load().before()

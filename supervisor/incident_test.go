@@ -129,6 +129,9 @@ func TestFailuresUntilItSettlesAreOneIncident(t *testing.T) { // S35, S15
 		})
 		for range 3 {
 			w.b.Fail(errCrash)
+			if i := w.Incidents()[0]; i.Healed || !i.Ended.IsZero() {
+				t.Errorf("%v", i)
+			}
 			w.Sleep(time.Minute - time.Second)
 		}
 		requireTold(t, w.Tree, "incident 1: app/b#1: crash; 3 failures; healed")
@@ -254,6 +257,13 @@ func TestParkedOrStoppedIsNotHealed(t *testing.T) { // S35, S16
 		if n := kinds(w.Tree, supervisor.EventHealed); n != 0 {
 			t.Errorf("healed %d times", n)
 		}
+		if err := w.Start(t.Context(), "app/b"); err != nil {
+			t.Fatal(err)
+		}
+		w.b.Fail(errors.New("burst again")) // whoever started it took it for well
+		if all := w.Incidents(); len(all) != 3 {
+			t.Errorf("incidents are\n%s", told(all))
+		}
 	})
 }
 
@@ -348,6 +358,45 @@ func TestEscalatingIsAFailure(t *testing.T) { // S35, S8
 	})
 }
 
+// TestIncidentsOfThoseThatDoNotComeBack: of what is not restarted, nothing is
+// healed, and a normal end is no incident.
+func TestIncidentsOfThoseThatDoNotComeBack(t *testing.T) { // S35, S7, S20
+	for name, try := range map[string]struct {
+		change func(sub, w *supervisor.Spec)
+		err    error
+		want   string
+	}{
+		"temporary": {func(_, w *supervisor.Spec) { w.Restart = supervisor.Temporary }, errCrash,
+			"incident 1: app/sub/w#1: crash; over"},
+		"transient": {func(_, w *supervisor.Spec) { w.Restart = supervisor.Transient }, errCrash,
+			"incident 1: app/sub/w#1: crash; healed"},
+		"transient, normal end": {func(_, w *supervisor.Spec) { w.Restart = supervisor.Transient }, nil, ""},
+		"permanent, normal end": {func(_, w *supervisor.Spec) {}, nil,
+			"incident 1: app/sub/w#1: returned, though it is to run for ever; healed"},
+		"significant": {func(sub, w *supervisor.Spec) {
+			w.Restart, w.Significant, sub.AutoShutdown = supervisor.Temporary, true, supervisor.AnySignificant
+		}, errCrash, "incident 1: app/sub/w#1: crash; 2 failures; healed"}, // the other is the supervisor's, which is permanent
+		"significant, of a transient supervisor": {func(sub, w *supervisor.Spec) {
+			w.Restart, w.Significant, sub.AutoShutdown, sub.Restart = supervisor.Temporary, true, supervisor.AllSignificant, supervisor.Transient
+		}, errCrash, "incident 1: app/sub/w#1: crash; over"},
+		"gave up, below a Strict one": {func(sub, _ *supervisor.Spec) { sub.Intensity, sub.Restart = none, supervisor.Transient }, errCrash,
+			"incident 1: app/sub/w#1: crash; over"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := suptest.NewWorker()
+				spec, sub := w.Spec("w"), supervisor.Spec{Name: "sub"}
+				try.change(&sub, &spec)
+				sub.Children = []supervisor.Spec{spec}
+				tree := suptest.Start(t, supervisor.Spec{Name: "app", Strict: true, Children: []supervisor.Spec{sub}}, supervisor.Options{})
+				w.Fail(try.err)
+				tree.Sleep(time.Second)
+				requireTold(t, tree, try.want)
+			})
+		})
+	}
+}
+
 func TestTooManyAbandonedAreAnIncident(t *testing.T) { // S35, S27
 	synctest.Test(t, func(t *testing.T) {
 		a := suptest.NewWorker().StopsAfter(time.Hour, nil)
@@ -397,9 +446,12 @@ func TestIncidentRemembersWithinLimits(t *testing.T) { // S35
 	synctest.Test(t, func(t *testing.T) {
 		first, spec := suptest.NewWorker(), supervisor.Spec{Name: "app", Strategy: supervisor.OneForAll, Intensity: supervisor.Unlimited}
 		spec.Children = append(spec.Children, first.Spec("first"))
-		for range 30 {
-			spec.Children = append(spec.Children, suptest.NewWorker().Spec(fmt.Sprint("w", len(spec.Children))))
+		below := supervisor.Spec{Name: "below"}
+		for i := range 15 {
+			spec.Children = append(spec.Children, suptest.NewWorker().Spec(fmt.Sprint("w", i)))
+			below.Children = append(below.Children, suptest.NewWorker().Spec(fmt.Sprint("x", i)))
 		}
+		spec.Children = append(spec.Children, below)
 		spec.Children[0].Backoff.Settle = time.Hour
 		tree := suptest.Start(t, spec, supervisor.Options{})
 		for range 40 {
@@ -408,10 +460,10 @@ func TestIncidentRemembersWithinLimits(t *testing.T) { // S35
 		}
 		i := tree.Incidents()[0]
 		slices.Sort(i.Down)
-		if i.DownTotal != 30 || len(i.Down) != 20 || len(slices.Compact(i.Down)) != 20 {
+		if i.DownTotal != 31 || len(i.Down) != 20 || len(slices.Compact(i.Down)) != 20 {
 			t.Errorf("took down %d, %v", i.DownTotal, i.Down)
 		}
-		if n := len(i.Decisions); n != 16 || i.Decisions[0].Time.After(i.Decisions[n-1].Time) || i.Decisions[n-1].Kind != supervisor.EventBackingOff {
+		if n := len(i.Decisions); n != 16 || i.Decisions[0].Seq >= i.Decisions[n-1].Seq || i.Decisions[n-1].Kind != supervisor.EventBackingOff {
 			t.Errorf("%d decisions: %v", n, i.Decisions)
 		}
 	})
