@@ -333,7 +333,7 @@ func TestGivingUpWhileBornInAnIncident(t *testing.T) { // S35, S16
 		db.Starts(suptest.Attempt{}, suptest.Attempt{Err: errors.New("refused")}, suptest.Attempt{Err: errors.New("refused")})
 		db.Fail(errCrash)
 		tree.Sleep(time.Minute)
-		if got := tree.Incidents(); len(got) != 1 || !got[0].Healed || kinds(tree, supervisor.EventHealed) != 1 {
+		if got := tree.Incidents(); len(got) != 1 || !got[0].Healed || slices.Contains(got[0].Down, got[0].Path) || kinds(tree, supervisor.EventHealed) != 1 {
 			t.Errorf("incidents are\n%s", told(got))
 		}
 		if n := kinds(tree, supervisor.EventGaveUp); n < 4 {
@@ -373,6 +373,9 @@ func TestIncidentsOfThoseThatDoNotComeBack(t *testing.T) { // S35, S7, S20
 		"transient, normal end": {func(_, w *supervisor.Spec) { w.Restart = supervisor.Transient }, nil, ""},
 		"permanent, normal end": {func(_, w *supervisor.Spec) {}, nil,
 			"incident 1: app/sub/w#1: returned, though it is to run for ever; healed"},
+		"significant, normal end": {func(sub, w *supervisor.Spec) {
+			w.Restart, w.Significant, sub.AutoShutdown = supervisor.Temporary, true, supervisor.AnySignificant
+		}, nil, "incident 1: app/sub#1: supervisor: auto shutdown; healed"},
 		"significant": {func(sub, w *supervisor.Spec) {
 			w.Restart, w.Significant, sub.AutoShutdown = supervisor.Temporary, true, supervisor.AnySignificant
 		}, errCrash, "incident 1: app/sub/w#1: crash; 2 failures; healed"}, // the other is the supervisor's, which is permanent
@@ -392,6 +395,11 @@ func TestIncidentsOfThoseThatDoNotComeBack(t *testing.T) { // S35, S7, S20
 				w.Fail(try.err)
 				tree.Sleep(time.Second)
 				requireTold(t, tree, try.want)
+				for _, e := range tree.Events() {
+					if e.Supervisor != (e.Path == "app" || e.Path == "app/sub") {
+						t.Errorf("%v is of a supervisor: %v", e, e.Supervisor)
+					}
+				}
 			})
 		})
 	}
@@ -454,7 +462,11 @@ func TestIncidentRemembersWithinLimits(t *testing.T) { // S35
 		spec.Children = append(spec.Children, below)
 		spec.Children[0].Backoff.Settle = time.Hour
 		tree := suptest.Start(t, spec, supervisor.Options{})
-		for range 40 {
+		var early supervisor.Incident
+		for n := range 40 {
+			if n == 20 {
+				early = tree.Incidents()[0]
+			}
 			first.Fail(errCrash)
 			tree.Sleep(time.Minute)
 		}
@@ -465,6 +477,9 @@ func TestIncidentRemembersWithinLimits(t *testing.T) { // S35
 		}
 		if n := len(i.Decisions); n != 16 || i.Decisions[0].Seq >= i.Decisions[n-1].Seq || i.Decisions[n-1].Kind != supervisor.EventBackingOff {
 			t.Errorf("%d decisions: %v", n, i.Decisions)
+		}
+		if n := len(early.Decisions); early.Decisions[0].Seq >= early.Decisions[n-1].Seq || early.Decisions[n-1].Seq >= i.Decisions[0].Seq {
+			t.Errorf("what was read before has become %v", early.Decisions)
 		}
 	})
 }

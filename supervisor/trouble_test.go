@@ -27,3 +27,13 @@ func TestUnlistedIncidentIsSmall(t *testing.T) { // S35
 		t.Errorf("unlisted it is %+v", i)
 	}
 }
+
+// TestLappedIncidentIsNotListed: a later one was faster.
+func TestLappedIncidentIsNotListed(t *testing.T) { // S35
+	var l incidents
+	later := &trouble{id: 1 + maxIncidents}
+	l.ring[later.id%maxIncidents].Store(later)
+	if lapped := l.begin(); !lapped.bare || l.ring[lapped.id%maxIncidents].Load() != later {
+		t.Error("it took the place of a later one")
+	}
+}
