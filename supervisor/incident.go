@@ -206,7 +206,7 @@ func (t *trouble) note(e Event, ch *child, failed bool) {
 	switch ended := e.Kind == EventExited || e.Kind == EventStartFailed; {
 	case i.Path == "":
 		t.first(e, ch)
-	case failed && i.Failures == 1: // it was stopped over it first
+	case failed && i.Failures == 1: // it was told to stop over it first
 		i.Cause = orDefault(e.Err, errReturned)
 	case ended, t.bare:
 	case e.Kind == EventStopping:
@@ -248,24 +248,25 @@ func (t *trouble) down(ch *child) {
 func (l *incidents) all() []Incident {
 	all := make([]Incident, 0, maxIncidents)
 	for n := range l.ring {
-		if t := l.ring[n].Load(); t != nil {
-			all = append(all, t.told()...)
+		t := l.ring[n].Load()
+		if t == nil {
+			continue
+		}
+		if i := t.told(); i.Path != "" { // else nothing has happened in it yet
+			all = append(all, i)
 		}
 	}
 	slices.SortFunc(all, func(a, b Incident) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }
 
-// told returns the incident as it is now, nothing before its first event.
-func (t *trouble) told() []Incident {
+// told returns the incident as it is now.
+func (t *trouble) told() Incident {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i := t.incident
-	if i.Path == "" {
-		return nil
-	}
 	i.Before, i.Decisions, i.Down = slices.Clone(i.Before), slices.Clone(i.Decisions), slices.Clone(i.Down)
-	return []Incident{i}
+	return i
 }
 
 // stackIn returns the stack that an error tells, "" if it tells none.

@@ -26,8 +26,7 @@ func inTrace(tree *suptest.Tree) string {
 	return b.String()
 }
 
-// report is the last incident's, at a time that does not depend on when the
-// test runs.
+// report is the last incident's.
 func report(t *testing.T, tree *suptest.Tree) string {
 	t.Helper()
 	all := tree.Incidents()

@@ -687,7 +687,7 @@ func TestOldWordsOfAProbeAreForgotten(t *testing.T) { // S35, S33
 		p.Sleep(31 * time.Second)
 		p.check.Pass()
 		p.Sleep(time.Hour)
-		p.Worker.Fail(errCrash)
+		p.Fail(errCrash)
 		all := p.Incidents()
 		if len(all) != 2 || len(all[0].Before) == 0 || len(all[1].Before) > 0 {
 			t.Errorf("incidents are %+v", all)
