@@ -145,6 +145,19 @@ func TestFailuresUntilItSettlesAreOneIncident(t *testing.T) { // S35, S15
 	})
 }
 
+// TestWhoWasTakenDownAndHasNotSettledIsInItStill: and who failed first is not
+// counted among those that went down with it.
+func TestWhoWasTakenDownAndHasNotSettledIsInItStill(t *testing.T) { // S35, S15
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForAll, nil)
+		w.b.Fail(errCrash)
+		w.Sleep(time.Second)
+		w.a.Fail(errors.New("burst"))
+		w.Sleep(time.Second)
+		requireTold(t, w.Tree, "incident 1: app/b#1: crash; 2 failures; took down 2; healed")
+	})
+}
+
 func TestIndependentFailuresAreTwoIncidents(t *testing.T) { // S35
 	synctest.Test(t, func(t *testing.T) {
 		w := startTrio(t, supervisor.OneForOne, func(app *supervisor.Spec) { app.Children[2].Backoff.Min = 5 * time.Second })
@@ -458,7 +471,7 @@ func TestIncidentRemembersWithinLimits(t *testing.T) { // S35
 			spec.Children = append(spec.Children, suptest.NewWorker().Spec(fmt.Sprint("w", i)))
 			below.Children = append(below.Children, suptest.NewWorker().Spec(fmt.Sprint("x", i)))
 		}
-		spec.Children = append(spec.Children, below)
+		spec.Children = slices.Insert(spec.Children, 1, below) // so that it stops after those that fill the list
 		spec.Children[0].Backoff.Settle = time.Hour
 		tree := suptest.Start(t, spec, supervisor.Options{})
 		var early supervisor.Incident
