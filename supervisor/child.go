@@ -38,15 +38,15 @@ type child struct {
 	ran       bool // in this incarnation of its supervisor
 	goal      goal
 	wave      wave
-	doomed    bool    // it runs, and waits for its turn to stop
-	cause     error   // why it is told to stop
-	verdict   ending  // it is being stopped because it failed so
-	incident  uint64  // its last
-	involved  bool    // in that, now
-	undecided error   // a Strict failed start whose retry is not decided yet
-	over      bool    // Stopped because it ended by itself without failing
-	manual    *call   // the Add or Start that started it, until it is ready
-	waiting   []*call // calls that wait for what becomes of it
+	doomed    bool     // it runs, and waits for its turn to stop
+	cause     error    // why it is told to stop
+	verdict   ending   // it is being stopped because it failed so
+	incident  *trouble // its last
+	involved  bool     // in that, now
+	undecided error    // a Strict failed start whose retry is not decided yet
+	over      bool     // Stopped because it ended by itself without failing
+	manual    *call    // the Add or Start that started it, until it is ready
+	waiting   []*call  // calls that wait for what becomes of it
 }
 
 // A source says how a worker is while it runs.

@@ -22,7 +22,7 @@ type core struct {
 	random func() float64   // in [0, 1)
 	haunts func(*child) int // how many abandoned incarnations a new child finds at its path
 
-	newIncident func() uint64 // never the same, over the whole tree
+	newIncident func() *trouble // never the same, over the whole tree
 
 	siblings
 	stops  *queue // running children that must stop, each once the one after it is gone
@@ -39,7 +39,7 @@ type core struct {
 	ended    bool      // done was returned
 	cause    error     // why, for the children's contexts
 	failure  error     // what the supervisor ends with
-	incident uint64    // what it is in as a whole: while it starts or stops because of one
+	incident *trouble  // what it is in as a whole: while it starts or stops because of one
 	held     bool      // it gave up, and incident waits for the supervisor above
 	deadline time.Time // by when all must have stopped; zero: as long as they need; set before toldStop
 
@@ -53,10 +53,10 @@ type core struct {
 // incarnation; the runner drops those of dead ones.
 type input struct {
 	child  *child
-	number uint64 // of the incarnation
-	err    error  // exited, unhealthy: how; impaired, mustFail: why; remedied: what came of it; toldStop: the cause
-	call   *call  // asked
-	from   uint64 // exited: the incident over which a supervisor gave up
+	number uint64   // of the incarnation
+	err    error    // exited, unhealthy: how; impaired, mustFail: why; remedied: what came of it; toldStop: the cause
+	call   *call    // asked
+	from   *trouble // exited: the incident over which a supervisor gave up
 	kind   inputKind
 	is     marks  // exited, unhealthy: what err says besides
 	status int8   // reported: the Status
@@ -92,7 +92,9 @@ type action struct {
 	event  EventKind
 	delay  time.Duration
 	call   *call
-	within uint64 // the incident that it belongs to; 0: to none
+	within *trouble // the incident that it belongs to; nil: to none
+	failed bool     // emit: of a failure
+	well   bool     // leave: it is ready again
 }
 
 type verb uint8
@@ -116,8 +118,8 @@ const (
 // surroundings are what a core needs of the tree around it.
 type surroundings struct {
 	haunts      func(*child) int
-	newIncident func() uint64
-	incident    uint64 // in which it is started; 0: in none
+	newIncident func() *trouble
+	incident    *trouble // in which it is started; nil: in none
 }
 
 func newCore(now time.Time, spec *Spec, path string, in surroundings) *core {
@@ -175,7 +177,7 @@ func (c *core) take(in input) {
 		c.becameUp(in.child)
 	case exited:
 		c.exited(in.child, ending{in.err, in.is, in.from})
-		if in.from != 0 {
+		if in.from != nil {
 			c.act(action{do: leave, child: in.child, within: in.from})
 		}
 	case impaired:
@@ -205,7 +207,7 @@ func (c *core) proceed() {
 	for c.move() {
 	}
 	if c.awaited == 0 && !c.ready && !c.closing {
-		c.ready, c.incident = true, 0
+		c.ready, c.incident = true, nil
 		c.act(action{do: announce})
 	}
 	if c.closing && c.live == 0 && !c.ended {
@@ -314,7 +316,7 @@ func (c *core) becameUp(ch *child) {
 	c.join(ch, alone)
 	c.become(ch, Ready)
 	c.emit(ch, EventReady, nil)
-	c.dismiss(ch)
+	c.dismiss(ch, true)
 	c.rouse(ch)
 	c.resolve(ch, up, nil)
 }
@@ -523,7 +525,7 @@ func (c *core) act(a action) {
 	if a.child != nil {
 		a.number, a.spec = orDefault(a.number, a.child.incarnation), a.child.spec
 	}
-	if a.within == 0 {
+	if a.within == nil {
 		a.within = c.incidentNow(a.child)
 	}
 	c.out = append(c.out, a)

@@ -68,12 +68,11 @@ type fuzzWorld struct {
 	closing  bool
 	finished bool
 	added    int
-	involved map[uint64]int // by incident
-	last     uint64         // incident
-	limit    int            // the most restarts that were ever allowed
+	involved map[*trouble]int
+	last     incidents
+	limit    int // the most restarts that were ever allowed
 	pauses   map[*child]pause
-	fixed    bool     // nobody applies a new Spec
-	rest     []action // of the step, after the one that is checked
+	fixed    bool // nobody applies a new Spec
 	log      strings.Builder
 }
 
@@ -87,12 +86,12 @@ type fuzzRun struct {
 
 func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
 	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0), pauses: map[*child]pause{},
-		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, excused: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}, involved: map[uint64]int{}, said: map[string]bool{}}
+		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, excused: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}, involved: map[*trouble]int{}, said: map[string]bool{}}
 	spec := w.spec()
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.newIncident})
+	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.last.begin})
 	w.core.random = func() float64 { return 0.5 }
 	fmt.Fprintf(&w.log, "%v concurrent=%v strict=%v %v quorum=%d auto=%v\n", spec.Strategy, spec.Concurrent, spec.Strict, spec.Intensity, spec.Quorum, spec.AutoShutdown)
 	for i := range spec.Children {
@@ -480,6 +479,8 @@ func (w *fuzzWorld) next(which func(*fuzzRun) bool) *fuzzRun {
 	return nil
 }
 
+// step does what the core's does, and looks after each move: by the end of a
+// step the reasons for its first can be gone.
 func (w *fuzzWorld) step(in input) {
 	if w.finished {
 		return
@@ -492,12 +493,24 @@ func (w *fuzzWorld) step(in input) {
 		name = fmt.Sprintf("op%d %s", in.call.op, in.call.name)
 	}
 	fmt.Fprintf(&w.log, "%v in%d %s %v\n", w.now.Sub(time.Unix(1e9, 0)), in.kind, name, in.err)
-	actions := w.core.step(w.now, in)
-	for i, a := range actions {
-		w.rest = actions[i+1:]
+	w.core.now, w.core.out, w.core.haunted = w.now, w.core.out[:0], false
+	w.core.take(in)
+	checked := w.checkFrom(0)
+	for w.core.move() {
+		checked = w.checkFrom(checked)
+	}
+	w.core.proceed()
+	w.checkFrom(checked)
+	w.recount()
+}
+
+// checkFrom checks the step's actions from the i-th on, and returns how many
+// there are.
+func (w *fuzzWorld) checkFrom(i int) int {
+	for _, a := range w.core.out[i:] {
 		w.check(a)
 	}
-	w.recount()
+	return len(w.core.out)
 }
 
 // check does what a runner would, and checks that it may be done.
@@ -506,7 +519,7 @@ func (w *fuzzWorld) check(a action) {
 	if a.child != nil {
 		name = a.child.path
 	}
-	fmt.Fprintf(&w.log, "    %d %s %s %v (%d)\n", a.do, name, a.event, a.err, a.within)
+	fmt.Fprintf(&w.log, "    %d %s %s %v (%d)\n", a.do, name, a.event, a.err, a.within.number())
 	if w.finished && a.do != reply {
 		w.fail("action after the end")
 	}
@@ -718,13 +731,8 @@ func (w *fuzzWorld) everyWorkerUpIfUp() {
 	}
 }
 
-func (w *fuzzWorld) newIncident() uint64 {
-	w.last++
-	return w.last
-}
-
 func (w *fuzzWorld) joined(a action) {
-	if a.within == 0 {
+	if a.within == nil {
 		w.fail("somebody joins no incident")
 	}
 	w.involved[a.within]++
@@ -732,17 +740,20 @@ func (w *fuzzWorld) joined(a action) {
 
 func (w *fuzzWorld) left(a action) {
 	w.involved[a.within]--
+	if a.well != (a.child != nil && a.child.state == Ready && !a.child.doomed) {
+		w.fail("%s leaves well: %v", a.child.path, a.well)
+	}
 	if w.involved[a.within] < 0 {
-		w.fail("incident %d was left once too often", a.within)
+		w.fail("incident %d was left once too often", a.within.id)
 	}
 }
 
 // incidentsAreOver: at the end nothing is involved any more, but for the
 // supervisor that gave up.
 func (w *fuzzWorld) incidentsAreOver() {
-	for id, n := range w.involved {
-		if held := w.core.held && id == w.core.incident; n != 0 && (!held || n != 1) {
-			w.fail("incident %d ends with %d involved", id, n)
+	for in, n := range w.involved {
+		if held := w.core.held && in == w.core.incident; n != 0 && (!held || n != 1) {
+			w.fail("incident %d ends with %d involved", in.id, n)
 		}
 	}
 }

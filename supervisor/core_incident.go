@@ -14,33 +14,32 @@ func (c *core) troubled(ch *child, end ending) {
 }
 
 // incidentOf returns the incident that a failure belongs to: the one that came
-// up from below, the one that the whole supervisor is in, the child's last one
-// if it has not settled since, or else a new one.
-func (c *core) incidentOf(ch *child, end ending) uint64 {
+// up from below, the child's last one if it has not settled since (at first the
+// one in which the supervisor was started), or else a new one.
+func (c *core) incidentOf(ch *child, end ending) *trouble {
 	switch {
-	case end.incident != 0:
+	case end.incident != nil:
 		return end.incident
-	case c.incident != 0:
-		return c.incident
-	case ch.incident != 0 && (ch.involved || !c.settled(ch)):
+	case ch.incident != nil && (ch.involved || !c.settled(ch)):
 		return ch.incident
 	}
 	return c.newIncident()
 }
 
-func (c *core) involve(ch *child, incident uint64) {
+func (c *core) involve(ch *child, incident *trouble) {
 	if ch.involved && ch.incident == incident {
 		return
 	}
-	c.dismiss(ch)
+	c.dismiss(ch, false)
 	ch.incident, ch.involved = incident, true
 	c.act(action{do: join, child: ch})
 }
 
-// dismiss ends the child's part in its incident, if it has one.
-func (c *core) dismiss(ch *child) {
+// dismiss ends the child's part in its incident, if it has one: well says that
+// it is ready again.
+func (c *core) dismiss(ch *child, well bool) {
 	if ch.involved {
-		c.act(action{do: leave, child: ch})
+		c.act(action{do: leave, child: ch, well: well})
 		ch.involved = false
 	}
 }
@@ -48,7 +47,7 @@ func (c *core) dismiss(ch *child) {
 // hold keeps the incident over which the supervisor fails from ending before
 // the supervisor above has taken it over.
 func (c *core) hold() {
-	if c.incident == 0 {
+	if c.incident == nil {
 		c.incident = c.newIncident()
 	}
 	c.held = true
@@ -57,7 +56,7 @@ func (c *core) hold() {
 
 // incidentNow returns what an action about ch, or about the supervisor itself
 // for nil, belongs to.
-func (c *core) incidentNow(ch *child) uint64 {
+func (c *core) incidentNow(ch *child) *trouble {
 	if ch != nil && ch.involved {
 		return ch.incident
 	}

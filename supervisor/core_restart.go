@@ -15,7 +15,7 @@ func (c *core) exited(ch *child, end ending) {
 		c.finished(ch, ErrIgnore)
 	case end.has(escalated):
 		c.troubled(ch, end)
-		c.emit(ch, EventExited, end.err)
+		c.report(ch, end.err, true)
 		c.drop(ch, named(ch, end.err))
 	default:
 		c.failed(ch, end)
@@ -63,10 +63,11 @@ func (c *core) failed(ch *child, end ending) {
 		end.err = errNeverReady
 	}
 	normal := c.normal(ch, end)
-	if !normal || ch.spec.Restart == Permanent && !end.has(overForGood) {
+	failure := !normal || ch.spec.Restart == Permanent && !end.has(overForGood)
+	if failure {
 		c.troubled(ch, end)
 	}
-	c.report(ch, end.err, unready && !normal)
+	c.report(ch, end.err, failure)
 	switch {
 	case unready && ch.manual != nil:
 		c.refused(ch)
@@ -82,15 +83,15 @@ func (c *core) failed(ch *child, end ending) {
 }
 
 // report tells whoever wants to know how ch ended.
-func (c *core) report(ch *child, err error, failedToStart bool) {
+func (c *core) report(ch *child, err error, failure bool) {
 	kind := EventExited
-	if failedToStart {
+	if failure && ch.readyAt.IsZero() {
 		kind = EventStartFailed
 	}
 	if err != nil {
 		ch.lastErr = err
 	}
-	c.emit(ch, kind, err)
+	c.act(action{do: emit, child: ch, event: kind, err: err, failed: failure})
 	if ch.readyAt.IsZero() {
 		c.resolve(ch, up, err)
 	}
@@ -187,7 +188,7 @@ func (c *core) drop(ch *child, failure error) {
 	c.act(action{do: release, child: ch})
 	c.incident = c.incidentNow(ch)
 	c.giveUp(failure)
-	c.dismiss(ch)
+	c.dismiss(ch, false)
 }
 
 // mark takes down what the strategy groups with ch, to start again with it.
@@ -303,7 +304,7 @@ func (c *core) park(ch *child, err error) {
 	c.become(ch, Parked)
 	c.await(ch, d)
 	c.emitDelay(ch, EventParked, d, err)
-	c.dismiss(ch)
+	c.dismiss(ch, false)
 }
 
 func (c *core) emitDelay(ch *child, kind EventKind, d time.Duration, err error) {
@@ -312,6 +313,7 @@ func (c *core) emitDelay(ch *child, kind EventKind, d time.Duration, err error) 
 
 // finished takes the end of a child that ended by itself, for good.
 func (c *core) finished(ch *child, how error) {
+	within := c.incidentNow(ch)
 	c.resolve(ch, up, how)
 	if ch.temporary() {
 		c.forget(ch)
@@ -320,16 +322,22 @@ func (c *core) finished(ch *child, how error) {
 		c.alter(ch, func(ch *child) { ch.over = true })
 	}
 	if how != ErrIgnore && ch.spec.Significant {
-		c.autoShutdown()
+		c.autoShutdown(within)
 	}
 }
 
-// autoShutdown ends the supervisor if that was the Significant end it waits for.
-func (c *core) autoShutdown() {
-	switch any, all := AnySignificant, AllSignificant; {
-	case c.spec.AutoShutdown == any, c.spec.AutoShutdown == all && c.significant == 0:
-		c.close(ErrShutdown, ErrAutoShutdown)
+// autoShutdown ends the supervisor if that was the Significant end it waits
+// for: within the incident of the child, if that failed.
+func (c *core) autoShutdown(within *trouble) {
+	last := c.spec.AutoShutdown == AllSignificant && c.significant == 0
+	if c.closing || !last && c.spec.AutoShutdown != AnySignificant {
+		return
 	}
+	if within != nil {
+		c.incident = within
+		c.hold()
+	}
+	c.close(ErrShutdown, ErrAutoShutdown)
 }
 
 // stopped puts ch to rest. Calls that wait for it to run are told why not.
@@ -338,8 +346,8 @@ func (c *core) stopped(ch *child, why error) {
 	ch.manual, ch.undecided = nil, nil
 	c.become(ch, Stopped)
 	c.join(ch, alone)
-	c.dismiss(ch)
-	ch.incident = 0
+	c.dismiss(ch, false)
+	ch.incident = nil
 	c.act(action{do: release, child: ch})
 	c.resolve(ch, down, nil)
 	c.resolve(ch, up, why)
@@ -350,7 +358,7 @@ func (c *core) forget(ch *child) {
 	if ch.state != Stopped {
 		c.stopped(ch, ErrRemoved)
 	}
-	c.dismiss(ch)
+	c.dismiss(ch, false)
 	c.isolate(ch)
 	c.discount(ch)
 	c.remove(ch)

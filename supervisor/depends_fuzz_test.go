@@ -42,7 +42,7 @@ func newDependsWorld(t *testing.T, data []byte) *fuzzWorld {
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.newIncident})
+	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.last.begin})
 	w.core.random = func() float64 { return float64(w.bytes.next()) / 256 }
 	w.log.Reset()
 	fmt.Fprintf(&w.log, "%v quorum=%d auto=%v\n", spec.Intensity, spec.Quorum, spec.AutoShutdown)
@@ -109,17 +109,22 @@ func (w *fuzzWorld) checkNeeds(ch *child) {
 // gone. An Apply may have it that somebody who is going needs it only now.
 func (w *fuzzWorld) checkGone(ch *child) {
 	for by, run := range w.live {
-		if !w.shaken && ch.wave == groupMove && needs(by, ch) && run.told && errors.Is(by.cause, ErrSibling) {
+		if !w.shaken && ch.wave == groupMove && w.leansOn(by, ch) && run.told && errors.Is(by.cause, ErrSibling) {
 			w.fail("%s starts before %s, which needs it, has gone", ch.path, by.path)
 		}
 	}
 }
 
+// leansOn reports whether by needs ch, by way of none or of those that do not
+// run: one that runs did not go down with ch, and stands for those that need it.
+func (w *fuzzWorld) leansOn(by, ch *child) bool {
+	return slices.ContainsFunc(by.needs, func(on *child) bool { return on == ch || w.live[on] == nil && w.leansOn(on, ch) })
+}
+
 // letsPass reports whether those that need on may start.
 func (w *fuzzWorld) letsPass(on *child) bool {
-	later := slices.ContainsFunc(w.rest, func(a action) bool { return a.do == start && a.child == on }) // it rested until then
 	tried := w.starts[on] > 0 || w.loner[on] || byCall(on) || on.state == Fenced
-	return later || on.state == Ready || on.state == Failed || on.state == Parked || on.spec.Optional && tried
+	return on.state == Ready || on.state == Failed || on.state == Parked || on.spec.Optional && tried
 }
 
 // needs reports whether by needs ch, or something that does.

@@ -11,7 +11,7 @@ import (
 type ending struct {
 	err      error
 	is       marks
-	incident uint64 // over which a supervisor gave up; 0: over none
+	incident *trouble // over which a supervisor gave up; nil: over none
 }
 
 // marks are what an error says besides that something failed.

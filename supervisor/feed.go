@@ -48,23 +48,31 @@ func (f *feed) start(observer func(Event), size int) {
 
 // emit numbers e and leaves it for the observer.
 func (f *feed) emit(e Event, abandoned *incarnation) {
-	e.Seq = f.seq.Add(1)
+	e.Seq = f.number()
+	f.put(e, abandoned)
+}
+
+// number returns the next event's.
+func (f *feed) number() uint64 { return f.seq.Add(1) }
+
+// put leaves e, which has its number, for the observer.
+func (f *feed) put(e Event, abandoned *incarnation) {
 	if f.ring == nil {
 		return
 	}
-	f.put(&entry{Event: e, abandoned: abandoned})
+	f.place(&entry{Event: e, abandoned: abandoned})
 	select {
 	case f.bell <- struct{}{}:
 	default:
 	}
 }
 
-// put leaves e in its place, unless a newer one is there already: whoever was
+// place leaves e in the ring, unless a newer one is there already: whoever was
 // slow between its number and here has been lapped.
-func (f *feed) put(e *entry) {
-	place := &f.ring[e.Seq%uint64(len(f.ring))]
-	for old := place.Load(); old == nil || old.Seq < e.Seq; old = place.Load() {
-		if place.CompareAndSwap(old, e) {
+func (f *feed) place(e *entry) {
+	at := &f.ring[e.Seq%uint64(len(f.ring))]
+	for old := at.Load(); old == nil || old.Seq < e.Seq; old = at.Load() {
+		if at.CompareAndSwap(old, e) {
 			return
 		}
 	}

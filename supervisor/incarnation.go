@@ -9,12 +9,13 @@ import (
 
 // A unit is the runner's side of a child: what outlives its incarnations.
 type unit struct {
-	spec  atomic.Pointer[Spec]   // what counts now, for those outside the loop; nil before the first start
-	slot  *slot                  // nil after release
-	inc   *incarnation           // the last one
-	below atomic.Pointer[runner] // of a supervisor: its last incarnation's
-	next  atomic.Int64           // when the next start is due, Unix nanoseconds; 0 if none is scheduled
-	care  atomic.Pointer[care]   // of a worker with a probe, once it was ready
+	spec   atomic.Pointer[Spec]   // what counts now, for those outside the loop; nil before the first start
+	slot   *slot                  // nil after release
+	inc    *incarnation           // the last one
+	below  atomic.Pointer[runner] // of a supervisor: its last incarnation's
+	next   atomic.Int64           // when the next start is due, Unix nanoseconds; 0 if none is scheduled
+	care   atomic.Pointer[care]   // of a worker with a probe, once it was ready
+	fellIn *trouble               // the last that took it down
 }
 
 // An incarnation is one run of a child, from start to end. It is the parent of
@@ -30,8 +31,8 @@ type incarnation struct {
 	stop     context.CancelCauseFunc
 	deadline atomic.Pointer[time.Time] // of a supervisor: by when its children must have stopped; set before stop
 
-	incident atomic.Uint64 // of a supervisor: in which it is started, or stopped; set before either
-	fell     uint64        // of a supervisor: the incident over which it gave up
+	incident atomic.Pointer[trouble] // of a supervisor: in which it is started, or stopped; set before either
+	fell     *trouble                // of a supervisor: the incident over which it gave up
 
 	heart   *heart        // nil if it owes no beats
 	renewed chan struct{} // holds a token when its prober must look at its Spec anew; nil while it has none

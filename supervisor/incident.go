@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -96,7 +97,7 @@ func (i Incident) Report() string {
 			if n == 0 {
 				fmt.Fprintf(&b, "%s:\n", title)
 			}
-			fmt.Fprintf(&b, "  %+v %v%s\n", e.Time.Sub(i.Began).Round(time.Millisecond), e, e.budget())
+			fmt.Fprintf(&b, "  %v %v%s\n", e.Time.Sub(i.Began).Round(time.Millisecond), e, e.budget())
 		}
 	}
 	list("just before", i.Before)
@@ -113,111 +114,159 @@ func (i Incident) Report() string {
 // Incidents returns the last incidents, at most 64, oldest first.
 func (s *Supervisor) Incidents() []Incident { return s.incidents.all() }
 
-// incidents keeps the last ones. An incident has a lock of its own: those who
-// work on different ones never meet.
+// incidents keeps the last ones.
 type incidents struct {
-	last  atomic.Uint64
-	cells [maxIncidents]incidentCell // number n at n % len
+	count atomic.Uint64
+	ring  [maxIncidents]atomic.Pointer[trouble] // number n at n % len
 }
 
-type incidentCell struct {
-	mu       sync.Mutex // guards all below
-	incident Incident
-	involved int
+// A trouble is an incident as it unfolds. Those that are in it hold on to it,
+// however many came after it, and meet at its lock and at no other.
+type trouble struct {
+	id uint64
+
+	mu         sync.Mutex // guards all below
+	incident   Incident
+	supervisor bool // failed first, not a worker
+	involved   int
+	bare       bool // it is listed no more, and keeps only what EventHealed says
 }
 
-// next returns a new number.
-func (l *incidents) next() uint64 { return l.last.Add(1) }
+// number is what events and snapshots call it.
+func (t *trouble) number() uint64 {
+	if t == nil {
+		return 0
+	}
+	return t.id
+}
 
-// with calls f with the cell of an incident, locked, unless a later one has
-// taken its place.
-func (l *incidents) with(id uint64, f func(c *incidentCell)) {
-	c := &l.cells[id%maxIncidents]
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if id > c.incident.ID {
-		c.incident, c.involved = Incident{ID: id}, 0
+// begin makes a new one and lists it, in the place of the one that is oldest.
+func (l *incidents) begin() *trouble {
+	id := l.count.Add(1)
+	t := &trouble{id: id, incident: Incident{ID: id}}
+	place := &l.ring[id%maxIncidents]
+	for old := place.Load(); old == nil || old.id < id; old = place.Load() {
+		if place.CompareAndSwap(old, t) {
+			old.strip()
+			return t
+		}
 	}
-	if id == c.incident.ID {
-		f(c)
+	t.strip()
+	return t
+}
+
+// strip keeps one that is listed no more small: a child can hold on to its last
+// incident for as long as it lives.
+func (t *trouble) strip() {
+	if t == nil {
+		return
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.bare = true
+	t.incident.Before, t.incident.Decisions, t.incident.Down = nil, nil, nil
 }
 
 // join counts one more that is involved.
-func (l *incidents) join(id uint64) {
-	l.with(id, func(c *incidentCell) {
-		c.involved++
-		c.incident.Ended, c.incident.Healed = time.Time{}, false
-	})
+func (t *trouble) join() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.involved++
+	t.incident.Ended, t.incident.Healed = time.Time{}, false
 }
 
-// leave counts one less, and returns the incident if that was the last.
-func (l *incidents) leave(id uint64, now time.Time, healed bool) (over Incident, ok bool) {
-	l.with(id, func(c *incidentCell) {
-		if c.involved--; c.involved == 0 {
-			c.incident.Ended, c.incident.Healed = now, healed
-			over, ok = c.incident, true
-		}
-	})
-	return over, ok
+// leave counts one less, and returns the event that tells so if that was the
+// last and all is well.
+func (t *trouble) leave(now time.Time, well bool) (healed Event, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.involved--; t.involved > 0 {
+		return healed, false
+	}
+	i := &t.incident
+	i.Ended, i.Healed = now, well
+	return Event{Time: now, Path: i.Path, Supervisor: t.supervisor, Kind: EventHealed, Incarnation: i.Incarnation,
+		Delay: i.Took(), Err: i.Cause, Incident: i.ID}, well
 }
 
-// note adds an event, of ch or of a supervisor itself, to its incident.
-func (l *incidents) note(e Event, ch *child) {
+// note adds an event, of ch or of a supervisor itself; failed says that it is a
+// failure.
+func (t *trouble) note(e Event, ch *child, failed bool) {
 	switch e.Kind {
 	case EventExited, EventStartFailed, EventStopping, EventBackingOff, EventParked, EventGaveUp, EventFenced, EventAbandoned:
-		l.with(e.Incident, func(c *incidentCell) {
-			if c.incident.Path == "" && ch != nil {
-				c.incident.Before = ch.unit.care.Load().before()
-			}
-			c.incident.note(e)
-		})
+	default:
+		return
 	}
-}
-
-func (i *Incident) note(e Event) {
-	failed := e.Kind == EventExited || e.Kind == EventStartFailed
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := &t.incident
 	if failed {
 		i.Failures++
 	}
-	switch {
+	switch ended := e.Kind == EventExited || e.Kind == EventStartFailed; {
 	case i.Path == "":
-		i.Began, i.Path, i.Incarnation, i.Cause = e.Time, e.Path, e.Incarnation, e.Err
+		t.first(e, ch)
+	case failed && i.Failures == 1: // it was told to stop over it first
+		i.Cause = orDefault(e.Err, errReturned)
+	case ended, t.bare:
 	case e.Kind == EventStopping:
-		i.down(e)
-	case failed && i.Failures == 1: // it was stopped over it first
-		i.Cause = e.Err
-	case !failed:
-		i.Decisions = append(i.Decisions, e)
-		if len(i.Decisions) > maxDecisions {
-			i.Decisions = slices.Delete(i.Decisions, 0, 1)
-		}
+		t.down(ch)
+	default:
+		i.decided(e)
 	}
 }
 
-func (i *Incident) down(e Event) {
-	if e.Path == i.Path || slices.Contains(i.Down, e.Path) {
+func (t *trouble) first(e Event, ch *child) {
+	i := &t.incident
+	i.Began, i.Path, i.Incarnation, i.Cause = e.Time, e.Path, e.Incarnation, orDefault(e.Err, errReturned)
+	t.supervisor = e.Supervisor
+	if ch != nil && !t.bare {
+		i.Before = ch.unit.care.Load().before()
+	}
+}
+
+func (i *Incident) decided(e Event) {
+	if len(i.Decisions) == maxDecisions {
+		i.Decisions = slices.Delete(i.Decisions, 0, 1)
+	}
+	i.Decisions = append(i.Decisions, e)
+}
+
+// down counts ch, once, among those that were taken down.
+func (t *trouble) down(ch *child) {
+	i := &t.incident
+	if ch.path == i.Path || ch.unit.fellIn == t || slices.Contains(i.Down, ch.path) {
 		return
 	}
+	ch.unit.fellIn = t
 	i.DownTotal++
 	if len(i.Down) < maxDown {
-		i.Down = append(i.Down, e.Path)
+		i.Down = append(i.Down, ch.path)
 	}
 }
 
 func (l *incidents) all() []Incident {
-	var all []Incident
-	for n := range l.cells {
-		c := &l.cells[n]
-		c.mu.Lock()
-		if i := c.incident; i.Path != "" {
-			i.Before, i.Decisions, i.Down = slices.Clone(i.Before), slices.Clone(i.Decisions), slices.Clone(i.Down)
+	all := make([]Incident, 0, maxIncidents)
+	for n := range l.ring {
+		t := l.ring[n].Load()
+		if t == nil {
+			continue
+		}
+		if i := t.told(); i.Path != "" { // else nothing has happened in it yet
 			all = append(all, i)
 		}
-		c.mu.Unlock()
 	}
-	slices.SortFunc(all, func(a, b Incident) int { return int(a.ID) - int(b.ID) })
+	slices.SortFunc(all, func(a, b Incident) int { return cmp.Compare(a.ID, b.ID) })
 	return all
+}
+
+// told returns the incident as it is now.
+func (t *trouble) told() Incident {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := t.incident
+	i.Before, i.Decisions, i.Down = slices.Clone(i.Before), slices.Clone(i.Decisions), slices.Clone(i.Down)
+	return i
 }
 
 // stackIn returns the stack that an error tells, "" if it tells none.

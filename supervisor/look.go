@@ -271,7 +271,7 @@ func (ch *child) snapshot() Snapshot {
 	snap.State, snap.Status, snap.Since = ch.state, ch.status(), ch.since
 	snap.Incarnation, snap.Attempt = ch.incarnation, ch.attempt
 	if ch.involved {
-		snap.Incident = ch.incident
+		snap.Incident = ch.incident.number()
 	}
 	snap.LastErr, snap.Impairment, snap.Abandoned = ch.lastErr, ch.impairment(), ch.ghosts
 	if ch.spec.Probe != nil { // Apply may have taken it away

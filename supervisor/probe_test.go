@@ -694,3 +694,20 @@ func TestASnapshotForgetsAProbeThatIsGone(t *testing.T) { // S31
 		}
 	})
 }
+
+// TestOldWordsOfAProbeAreForgotten: once the next incarnation has passed, they
+// are not what was said just before a failure.
+func TestOldWordsOfAProbeAreForgotten(t *testing.T) { // S35, S33
+	synctest.Test(t, func(t *testing.T) {
+		p := startPatient(t, nil)
+		p.check.Fail(errors.New("no route to host"))
+		p.Sleep(31 * time.Second)
+		p.check.Pass()
+		p.Sleep(time.Hour)
+		p.Fail(errCrash)
+		all := p.Incidents()
+		if len(all) != 2 || len(all[0].Before) == 0 || len(all[1].Before) > 0 {
+			t.Errorf("incidents are %+v", all)
+		}
+	})
+}

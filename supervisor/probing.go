@@ -145,9 +145,15 @@ func (p *prober) tell() {
 		p.impaired = true
 		p.care.note(Event{Time: time.Now(), Path: p.inc.path(), Kind: EventImpaired, Incarnation: p.inc.number, Err: p.err})
 		p.inc.impaired(byProbe, p.err)
-	case p.impaired && p.successes >= p.Successes:
+	case p.successes >= p.Successes:
+		p.care.forget() // also what an incarnation before this one has found
+		p.recovered()
+	}
+}
+
+func (p *prober) recovered() {
+	if p.impaired {
 		p.impaired = false
-		p.care.forget()
 		p.inc.impaired(byProbe, nil)
 	}
 }

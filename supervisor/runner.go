@@ -34,7 +34,7 @@ func newRunner(self *incarnation) *runner {
 	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path()), watch: newWatchdog(&self.tree.stuck)}
 	r.core = newCore(time.Now(), self.spec(), self.path(), surroundings{
 		haunts:      func(ch *child) int { return r.tree.ghosts.claim(ch, r) },
-		newIncident: r.tree.incidents.next,
+		newIncident: r.tree.incidents.begin,
 		incident:    self.incident.Load(),
 	})
 	r.timer = time.NewTimer(time.Hour)
@@ -59,6 +59,7 @@ func (r *runner) inherit(ch *child, before *runner) {
 		ch.incarnation, ch.lastErr = old.incarnation, old.lastErr
 		ch.unit.below.Store(old.unit.below.Load())
 		ch.unit.care.Store(old.unit.care.Load())
+		ch.unit.fellIn = old.unit.fellIn
 	}
 }
 
@@ -166,9 +167,11 @@ func (r *runner) act(now time.Time, a *action) {
 	case reply:
 		a.call.answer <- a.err
 	case join:
-		r.tree.incidents.join(a.within)
+		a.within.join()
 	case leave:
-		r.leave(now, a)
+		if healed, ok := a.within.leave(now, a.well); ok {
+			r.tree.feed.emit(healed, nil)
+		}
 	case respec:
 		r.respec(a.child, a.spec)
 	case handOn:
@@ -186,7 +189,7 @@ func (r *runner) announce() {
 	r.self.ready()
 }
 
-func (r *runner) start(ch *child, incident uint64) {
+func (r *runner) start(ch *child, incident *trouble) {
 	u := &ch.unit
 	if u.slot == nil || u.slot.spent {
 		u.slot = r.engine.add(ch.path)
@@ -269,7 +272,7 @@ func (r *runner) emit(now time.Time, a *action) {
 	if a.event == EventAbandoned {
 		abandoned = a.child.unit.inc
 	}
-	e := Event{Time: now, Path: path, Supervisor: isSupervisor, Kind: a.event, Incarnation: number, Delay: a.delay, Err: a.err, Incident: a.within}
+	e := Event{Time: now, Path: path, Supervisor: isSupervisor, Kind: a.event, Incarnation: number, Delay: a.delay, Err: a.err, Incident: a.within.number()}
 	if a.event == EventBackingOff || a.event == EventParked {
 		e.BudgetLeft = r.core.budget.left(now)
 	}
@@ -281,22 +284,13 @@ func (r *runner) emit(now time.Time, a *action) {
 			e.Stack = err.stack
 		}
 	}
-	if e.Incident != 0 {
-		r.tree.incidents.note(e, a.child)
+	e.Seq = r.tree.feed.number()
+	if a.within != nil {
+		a.within.note(e, a.child, a.failed)
 	}
-	r.tree.feed.emit(e, abandoned)
+	r.tree.feed.put(e, abandoned)
 	if a.event == EventReady && a.child.spec.Probe != nil {
 		r.attend(a.child)
-	}
-}
-
-// leave ends a part in an incident. If it was the last one, and heals, that is
-// told.
-func (r *runner) leave(now time.Time, a *action) {
-	healed := a.child != nil && a.child.state == Ready
-	if over, ok := r.tree.incidents.leave(a.within, now, healed); ok && healed {
-		r.tree.feed.emit(Event{Time: now, Path: over.Path, Kind: EventHealed, Incarnation: over.Incarnation,
-			Delay: over.Took(), Err: over.Cause, Incident: over.ID}, nil)
 	}
 }
 

@@ -114,7 +114,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.root.incarnation = 1
 	inc := newIncarnation(s, nil, s.root)
 	s.warn(s.root.spec)
-	s.emit(EventStarted, nil)
+	s.emit(EventStarted, nil, nil)
 	if ctx.Err() != nil {
 		s.draining.Store(true)
 		inc.stop(ErrShutdown)
@@ -125,9 +125,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.phase.Store(phaseEnded)
 	s.changed.ring()
 	if err == nil {
-		s.emit(EventStopped, nil)
+		s.emit(EventStopped, nil, nil)
 	} else {
-		s.emit(EventExited, err)
+		s.emit(EventExited, err, inc.fell)
 	}
 	s.turns.rest(lastChance)
 	s.feed.stop(time.Second)
@@ -172,19 +172,19 @@ func (s *Supervisor) verdict(err error) error {
 	return err
 }
 
-func (s *Supervisor) emit(kind EventKind, err error) {
-	s.feed.emit(Event{Time: time.Now(), Path: s.root.path, Supervisor: true, Kind: kind, Incarnation: 1, Err: err}, nil)
+func (s *Supervisor) emit(kind EventKind, err error, within *trouble) {
+	s.feed.emit(Event{Time: time.Now(), Path: s.root.path, Supervisor: true, Kind: kind, Incarnation: 1, Err: err, Incident: within.number()}, nil)
 }
 
 func (s *Supervisor) warn(spec *Spec) {
 	for _, w := range spec.warnings(s.opts) {
-		s.emit(EventWarning, w)
+		s.emit(EventWarning, w, nil)
 	}
 }
 
 // rootReady is called when the root is ready, once.
 func (s *Supervisor) rootReady() {
-	s.emit(EventReady, nil)
+	s.emit(EventReady, nil, nil)
 	s.started.Store(true)
 }
 
