@@ -50,7 +50,7 @@ type rungs = []supervisor.EventKind
 var faults = []fault{
 	{"poison", "Poison the cache's entries", (*shop).poisonCache, "shop/storage/cache/client", rungs{impaired, remedy, recovered}},
 	{"check", "Let a check of the database hang for 2.5 s", (*shop).hangCheck, "shop/storage/db/pool", rungs{impaired, recovered}},
-	{"flap", "Let the supplier's feed flap for 3 s", (*shop).flapFeed, "shop/jobs/feed", rungs{exited, parkedNow, ready}},
+	{"flap", "Let the supplier's feed flap for 4 s", (*shop).flapFeed, "shop/jobs/feed", rungs{exited, parkedNow, ready}},
 	{"db", "Take the database's file away for 5 s", (*shop).loseDatabase, "shop/storage/db/pool", rungs{impaired, exited, ready}},
 	{"redis", "Kill the Redis server", (*shop).killRedis, "shop/storage/cache/server", rungs{exited, ready}},
 	{"worker", "Crash the worker that takes the next order", (*shop).crashWorker, "shop/workers/", rungs{exited, ready}},
@@ -63,7 +63,7 @@ const (
 	outage    = 5 * time.Second         // of the database
 	hang      = 15 * time.Second        // of a worker: longer than it has to stop
 	slowCheck = 2500 * time.Millisecond // longer than it may take, and shorter than what has it restarted
-	flapping  = 3 * time.Second         // of the feed
+	flapping  = 4 * time.Second         // of the feed
 )
 
 // switchboard is where faults are put in.

@@ -155,6 +155,9 @@ func TestClipCutsBetweenCharacters(t *testing.T) {
 	if got := clip("né", 2); got != "n" {
 		t.Errorf(`clip("né", 2) = %q, want "n"`, got)
 	}
+	if got := clip("one\ntwo\nthree", 9); got != "one\ntwo\n" {
+		t.Errorf("clip cut a line: %q", got)
+	}
 	if got := clip("short", 4096); got != "short" {
 		t.Errorf("clip changed what fits: %q", got)
 	}

@@ -213,15 +213,19 @@ func TestAFlappingFeedIsParkedAndBothersNobody(t *testing.T) {
 	d := startReady(t, "-load", "20")
 	before := d.incarnations()
 	d.chaos("flap")
-	d.until("it is parked", func() bool { return slices.Contains(d.logged("parked"), "shop/jobs/feed") })
+	d.until("it is parked", func() bool { return strings.Contains(d.get(d.admin+"/events").body, `"parked"`) })
 	if !d.ready() {
 		t.Error("the shop is not ready without its feed, which it can do without")
 	}
 	d.until("it is back", func() bool { return d.get(d.probes+"/readyz/shop/jobs/feed").code == http.StatusOK })
-	d.until("that was one incident", func() bool { return strings.Contains(d.out.String(), "failures; healed in") })
 	for path, incarnation := range d.incarnations() {
 		if path != "shop/jobs/feed" && incarnation != before[path] {
 			t.Errorf("%s was restarted", path)
 		}
+	}
+	d.signal(syscall.SIGTERM)
+	d.exit(10 * time.Second)
+	if n := strings.Count(d.out.String(), "shop/jobs/feed#1: feed: unavailable"); n != 1 {
+		t.Errorf("it is told as %d incidents, want 1", n)
 	}
 }

@@ -12,22 +12,13 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/coppice-go/coppice/supervisor"
 	"github.com/coppice-go/coppice/supervisor/zlog"
 )
 
 // serve runs the shop until a signal, or until its tree gives up.
 func serve(cfg config, stdout, stderr io.Writer) error {
 	log := newLog(cfg.log, stderr)
-	var p *program
-	observe := zlog.Observer(log)
-	p, err := newProgram(cfg, log, func(e supervisor.Event) {
-		if e.Kind == supervisor.EventHealed {
-			p.tellIncident(e.Incident, log)
-		} else {
-			observe(e)
-		}
-	})
+	p, err := newProgram(cfg, log, zlog.Observer(log))
 	if err != nil {
 		return err
 	}
@@ -35,28 +26,22 @@ func serve(cfg config, stdout, stderr io.Writer) error {
 	ctx, release := untilSignal(p.shop.close, cfg.config == "")
 	defer release()
 	p.reloadOnSignal(ctx, log)
+	told := p.tellIncidents(ctx, log)
 	p.welcome(stdout, log, forPeople(cfg.log, stderr))
 
 	err = p.run(ctx)
+	headline := "the shop gave up"
+	if ctx.Err() != nil {
+		headline = "the shop did not stop cleanly"
+	}
+	release() // who tells incidents tells the last ones
+	<-told
 	p.goodbye(log)
 	if err != nil {
-		headline := "the shop gave up"
-		if ctx.Err() != nil {
-			headline = "the shop did not stop cleanly"
-		}
 		p.report(fmt.Errorf("%s: %w", headline, err), log, stderr)
 		return errReported
 	}
 	return nil
-}
-
-// tellIncident logs an incident that is over, in a line.
-func (p *program) tellIncident(id uint64, log zerolog.Logger) {
-	for _, i := range p.sup.Incidents() {
-		if i.ID == id {
-			log.Info().Uint64("incident", id).Str("path", i.Path).Msg(i.String())
-		}
-	}
 }
 
 // untilSignal returns a context that ends with the first SIGINT, SIGTERM or, if
@@ -155,10 +140,13 @@ func terminationLog(file, text string) {
 	_ = f.Close()
 }
 
-// clip returns as many of the first lines of s as n bytes hold.
+// clip returns as much of s as n bytes hold: whole lines, if there are any.
 func clip(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	return s[:1+strings.LastIndexByte(s[:n], '\n')]
+	if end := strings.LastIndexByte(s[:n], '\n'); end > 0 {
+		return s[:end+1]
+	}
+	return strings.ToValidUTF8(s[:n], "")
 }

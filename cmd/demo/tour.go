@@ -57,6 +57,7 @@ type stop struct {
 	fault  fault
 	healed time.Duration // since the fault; 0 if it did not
 	went   rungs         // that it went through
+	others []string      // that failed meanwhile
 	tally  tally
 	lost   int
 }
@@ -113,7 +114,7 @@ func (g *guide) see(ctx context.Context, f fault) stop {
 	if at, ok := g.healed(ctx, w); ok {
 		s.healed = at.Sub(w.begin)
 	}
-	s.went = g.rungs(w)
+	s.went, s.others = g.saw(w)
 	s.lost = g.customers.lost(ctx, g.customers.openOrders())
 	pause(ctx, calm)
 	s.tally = g.customers.count().minus(before)
@@ -147,6 +148,8 @@ func (s stop) String() string {
 		return fmt.Sprintf("NOT HEALED within %v", tourTime)
 	case !s.climbed():
 		return fmt.Sprintf("healed by way of %v, not %v", s.went, s.fault.rungs)
+	case len(s.others) > 0:
+		return fmt.Sprintf("healed, but %v failed too", s.others)
 	}
 	return fmt.Sprintf("healed after %.1f s: %d requests served, %d refused with a Retry-After, %d cut off, %d hung; %d of %d orders lost",
 		s.healed.Seconds(), t[served], t[refused], t[cut], t[hung], s.lost, s.tally.orders)
@@ -154,7 +157,7 @@ func (s stop) String() string {
 
 // good reports whether the stop went as it should.
 func (s stop) good() bool {
-	return s.healed > 0 && s.climbed() && s.lost == 0 && s.tally.requests[hung] == 0 && s.tally.requests[odd] == 0
+	return s.healed > 0 && s.climbed() && len(s.others) == 0 && s.lost == 0 && s.tally.requests[hung] == 0 && s.tally.requests[odd] == 0
 }
 
 // climbed reports whether it healed as it was to: what a remedy mends is not
@@ -219,13 +222,15 @@ type watch struct {
 	why    string         // the last failure that was told
 	broken string         // path at which the fault has shown
 	went   rungs          // that the node at that path went through
+	others []string       // paths that failed by themselves
 	mended chan struct{}  // closed when it has come to the last
 }
 
-func (g *guide) rungs(w *watch) rungs {
+// saw returns what was seen until now.
+func (g *guide) saw(w *watch) (went rungs, others []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.Clone(w.went)
+	return slices.Clone(w.went), slices.Clone(w.others)
 }
 
 func (g *guide) watch(f fault) *watch {
@@ -263,6 +268,9 @@ func (w *watch) climb(e supervisor.Event) {
 	first, last := w.fault.rungs[0], w.fault.rungs[len(w.fault.rungs)-1]
 	if w.broken == "" && e.Kind == first && strings.HasPrefix(e.Path, w.fault.path) {
 		w.broken = e.Path
+	}
+	if e.Path != w.broken && e.Kind == exited {
+		w.others = append(w.others, e.Path)
 	}
 	if e.Path != w.broken || slices.Contains(w.went, last) {
 		return

@@ -38,9 +38,10 @@ func (s *shop) tree(set settings) supervisor.Spec {
 }
 
 // every is a task whose period a reload may change: then it is another one, and
-// its node has another Revision.
+// its node has another Revision. That the database is away is no reason to
+// restart it: it is only impaired.
 func every(d time.Duration, run func(context.Context) error) *periodic.Task {
-	return periodic.New(periodic.Config{Every: d, Immediately: true, Run: run})
+	return periodic.New(periodic.Config{Every: d, Immediately: true, FailuresToRestart: 100, Run: run})
 }
 
 // lively bounds the backoff of a node that waits for something outside: an
@@ -54,6 +55,6 @@ func lively(spec supervisor.Spec, revision string) supervisor.Spec {
 // in a row it is tried now and then, and bothers nobody in between.
 func parked(spec supervisor.Spec) supervisor.Spec {
 	spec.Optional = true
-	spec.Backoff = supervisor.Backoff{Min: 10 * time.Millisecond, Max: 100 * time.Millisecond, Settle: time.Second, Attempts: 10, Park: time.Second}
+	spec.Backoff = supervisor.Backoff{Min: 10 * time.Millisecond, Max: 100 * time.Millisecond, Settle: time.Second, Attempts: 5, Park: time.Second}
 	return spec
 }
