@@ -55,6 +55,6 @@ func lively(spec supervisor.Spec, revision string) supervisor.Spec {
 // in a row it is tried now and then, and bothers nobody in between.
 func parked(spec supervisor.Spec) supervisor.Spec {
 	spec.Optional = true
-	spec.Backoff = supervisor.Backoff{Min: 10 * time.Millisecond, Max: 100 * time.Millisecond, Settle: time.Second, Attempts: 5, Park: time.Second}
+	spec.Backoff = supervisor.Backoff{Min: 10 * time.Millisecond, Max: 100 * time.Millisecond, Settle: time.Second, Attempts: 4, Park: time.Second}
 	return spec
 }

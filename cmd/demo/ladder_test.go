@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+func TestTheTreeIsBeyondDoubt(t *testing.T) {
+	cfg, _, err := parse(nil, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newShop(cfg, zerolog.Nop())
+	defer s.close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := defaultSettings
+	set.report = time.Minute
+	tree := s.tree(set)
+	if err := errors.Join(tree.Validate(), errors.Join(tree.Warnings()...)); err != nil {
+		t.Error(err)
+	}
+}
+
+// stacks returns the stacks that the log tells with a message.
+func (d *demo) stacks(message string) (stacks []string) {
+	for line := range strings.Lines(d.out.String()) {
+		var l struct{ Message, Stack string }
+		if json.Unmarshal([]byte(line), &l) == nil && l.Message == message {
+			stacks = append(stacks, l.Stack)
+		}
+	}
+	return stacks
+}
+
+func TestAStuckOrderIsSeenAndFulfilled(t *testing.T) {
+	t.Parallel()
+	d := startReady(t, "-load", "0")
+	d.chaos("stuck")
+	id := d.buy()
+	d.until("its worker is restarted", func() bool { return len(d.logged("exited")) == 1 })
+	if stacks := d.stacks("exited"); !strings.Contains(stacks[0], "main.(*switchboard).strike") {
+		t.Errorf("one does not see where it hung: %q", stacks[0])
+	}
+	d.until("its order is fulfilled", func() bool { return d.fulfilled(id) })
+	if got := d.logged("abandoned"); len(got) > 0 {
+		t.Errorf("%v did not listen", got)
+	}
+}
+
+func TestACheckThatHangsIsNoRestart(t *testing.T) {
+	t.Parallel()
+	d := startReady(t, "-load", "0")
+	before := d.incarnations()
+	d.chaos("check")
+	d.until("it is seen", func() bool { return slices.Contains(d.logged("impaired"), "shop/storage/db/pool") })
+	if r := d.get(d.shop + "/orders/none"); r.code != http.StatusNotFound || !d.ready() {
+		t.Errorf("the shop does not serve while a check hangs: %+v", r)
+	}
+	d.until("it recovers", func() bool { return slices.Contains(d.logged("recovered"), "shop/storage/db/pool") })
+	if after := d.incarnations(); after["shop/storage/db/pool"] != before["shop/storage/db/pool"] {
+		t.Error("it was restarted")
+	}
+}
+
+// The tour must notice what did not go as it should.
+func TestTheTourTellsWhatWentWrong(t *testing.T) {
+	poison := faults[slices.IndexFunc(faults, func(f fault) bool { return f.name == "poison" })]
+	good := stop{fault: poison, healed: time.Second, went: poison.rungs}
+	if !good.good() {
+		t.Errorf("all is well, and the tour says %s", good)
+	}
+	for name, spoil := range map[string]func(*stop){
+		"not healed":   func(s *stop) { s.healed = 0 },
+		"no remedy":    func(s *stop) { s.went = rungs{impaired, recovered} },
+		"a restart":    func(s *stop) { s.went = append(slices.Clone(s.went), exited) },
+		"others fail":  func(s *stop) { s.others = []string{"shop/http"} },
+		"order lost":   func(s *stop) { s.lost = 1 },
+		"hung request": func(s *stop) { s.tally.requests[hung] = 1 },
+		"odd answer":   func(s *stop) { s.tally.requests[odd] = 1 },
+	} {
+		bad := good
+		if spoil(&bad); bad.good() {
+			t.Errorf("%s passes as good", name)
+		}
+	}
+}
