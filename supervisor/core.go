@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -261,217 +260,6 @@ func (c *core) quiet() bool {
 	return !c.spec.Strict || c.moving == 0 && c.stops.empty() && (c.starts.empty() || c.gating > 0)
 }
 
-// begin starts the children, in order or all at once. The order to stop can
-// have come first.
-func (c *core) begin() {
-	if c.closing {
-		return
-	}
-	for ch := c.first; ch != nil; ch = ch.next {
-		c.queueUp(ch)
-		c.launch(ch)
-	}
-}
-
-// queueUp makes a new child start in its turn, if there are turns.
-func (c *core) queueUp(ch *child) {
-	if !c.spec.Concurrent {
-		c.join(ch, firstStart)
-	}
-}
-
-// launch starts a Pending child: in its turn if it has one, and not before what
-// it depends on.
-func (c *core) launch(ch *child) {
-	if ch.wave == alone && ch.mayStart() {
-		c.start(ch)
-	} else {
-		c.starts.put(ch)
-	}
-}
-
-func (c *core) start(ch *child) {
-	if ch.fenced() {
-		c.emit(ch, EventFenced, nil)
-		c.optionalLeaves(ch)
-		c.become(ch, Fenced)
-		return
-	}
-	ch.incarnation++
-	ch.ran, ch.readyAt, ch.cause = true, time.Time{}, nil
-	c.become(ch, Starting)
-	if !ch.spec.isSupervisor() {
-		c.await(ch, ch.spec.startTimeout())
-	}
-	c.emit(ch, EventStarted, nil)
-	c.act(action{do: start, child: ch})
-}
-
-func (c *core) becameUp(ch *child) {
-	if ch.state != Starting || ch.doomed {
-		return
-	}
-	ch.leave()
-	ch.readyAt, ch.manual = c.now, nil
-	c.join(ch, alone)
-	c.become(ch, Ready)
-	c.emit(ch, EventReady, nil)
-	c.dismiss(ch, true)
-	c.rouse(ch)
-	c.resolve(ch, up, nil)
-}
-
-// reported takes a supervisor's status. Who needs it did not wait for it to
-// start, but for it to be well.
-func (c *core) reported(ch *child, s Status) {
-	wasIll := ch.ailing()
-	c.alter(ch, func(ch *child) { ch.reported = s })
-	if wasIll && !ch.ailing() {
-		c.rouse(ch)
-	}
-}
-
-// impaired takes what a worker says of itself, or its probe of it. The same
-// words again are no news. A reason's words are at hand: see
-// incarnation.impaired.
-func (c *core) impaired(ch *child, by source, reason error) {
-	if ch.state != Ready {
-		return
-	}
-	before := ch.impairment()
-	c.alter(ch, func(ch *child) { ch.impairments[by] = reason })
-	switch now := ch.impairment(); {
-	case now == nil && before != nil:
-		c.emit(ch, EventRecovered, nil)
-		c.rouse(ch)
-	case now != nil && (before == nil || before.Error() != now.Error()):
-		c.emit(ch, EventImpaired, now)
-	}
-}
-
-// unhealthy stops a worker that did not notice itself that it has failed. What
-// would go down with it is not started meanwhile.
-func (c *core) unhealthy(ch *child, end ending) {
-	if ch.state != Ready || ch.doomed {
-		return
-	}
-	if c.spec.Strategy != OneForOne {
-		c.join(ch, groupMove)
-	}
-	c.condemn(ch, end, ErrUnhealthy)
-}
-
-// condemn stops a child that counts as failed, whatever it returns.
-func (c *core) condemn(ch *child, verdict ending, cause error) {
-	c.troubled(ch, verdict)
-	ch.verdict, ch.cause = verdict, cause
-	c.tell(ch)
-}
-
-// overdue is called when a child's wait for a time is over.
-func (c *core) overdue(ch *child) {
-	switch ch.state {
-	case Starting:
-		c.condemn(ch, ending{err: fmt.Errorf("did not call ready within %v", ch.spec.startTimeout())}, ErrStartTimeout)
-	case Stopping:
-		c.abandon(ch)
-	case BackingOff, Parked:
-		c.retry(ch)
-	}
-}
-
-// tell tells a running child to stop.
-func (c *core) tell(ch *child) {
-	ch.leave()
-	c.become(ch, Stopping)
-	until := c.deadline
-	if d := ch.spec.stopTimeout(); d > 0 {
-		until = earlier(until, c.now.Add(d))
-	}
-	if !ch.spec.isSupervisor() {
-		c.await(ch, max(lastChance, until.Sub(c.now)))
-	}
-	c.emit(ch, EventStopping, ch.cause)
-	c.act(action{do: stop, child: ch, err: ch.cause, until: until})
-}
-
-// abandon goes on without a child that did not stop in time.
-func (c *core) abandon(ch *child) {
-	ch.ghosts++
-	c.haunted = true
-	c.emit(ch, EventAbandoned, nil)
-	c.act(action{do: abandon, child: ch})
-	c.resolve(ch, down, ErrAbandoned)
-	c.halted(ch)
-}
-
-func (c *core) returned(ch *child, number uint64) {
-	ch.ghosts--
-	c.act(action{do: emit, child: ch, number: number, event: EventReturned})
-	if ch.state == Fenced && !ch.fenced() {
-		c.become(ch, Pending)
-		c.launch(ch)
-	}
-}
-
-// giveUp fails the supervisor.
-func (c *core) giveUp(failure error) {
-	if c.closing {
-		return
-	}
-	c.hold()
-	c.act(action{do: emit, event: EventGaveUp, err: failure})
-	c.close(ErrShutdown, failure)
-}
-
-// close stops all children for good; the supervisor then ends with failure.
-func (c *core) close(cause, failure error) {
-	if c.closing {
-		return
-	}
-	c.closing, c.cause, c.failure = true, cause, failure
-	c.each(c.first, c.shut)
-	for _, call := range c.deferred {
-		c.answer(call, ErrNotRunning)
-	}
-	c.deferred = nil
-}
-
-// shut marks one child for the supervisor's end.
-func (c *core) shut(ch *child) {
-	switch ch.state {
-	case Starting, Ready:
-		c.doom(ch, c.cause)
-	case Stopping:
-		c.join(ch, groupMove)
-	case Pending, BackingOff, Fenced, Parked:
-		c.stopped(ch, ErrNotRunning)
-	}
-}
-
-// hasten cuts the stops that are under way short to a deadline that came later.
-func (c *core) hasten() {
-	if c.deadline.IsZero() {
-		return
-	}
-	c.each(c.first, func(ch *child) {
-		switch {
-		case ch.state != Stopping:
-		case ch.spec.isSupervisor():
-			c.act(action{do: hurry, child: ch, until: c.deadline})
-		case c.deadline.Before(ch.due):
-			c.await(ch, max(lastChance, c.deadline.Sub(c.now)))
-		}
-	})
-}
-
-// doom queues a running child to be stopped in its turn.
-func (c *core) doom(ch *child, cause error) {
-	ch.cause = cause
-	c.alter(ch, func(ch *child) { ch.wave, ch.doomed = groupMove, true })
-	c.stops.put(ch)
-}
-
 // become is the one place where a child's state changes.
 func (c *core) become(ch *child, s State) {
 	mustFollow(ch.path, ch.state, s)
@@ -490,6 +278,11 @@ func (c *core) become(ch *child, s State) {
 // join makes ch move in order with its siblings, or alone.
 func (c *core) join(ch *child, w wave) {
 	c.alter(ch, func(ch *child) { ch.wave = w })
+}
+
+// aim changes where ch should be.
+func (c *core) aim(ch *child, g goal) {
+	c.alter(ch, func(ch *child) { ch.goal = g })
 }
 
 // alter changes what the counts depend on, and keeps them true.
@@ -511,10 +304,6 @@ func (c *core) discount(ch *child) {
 	c.ill.remove(ch)
 }
 
-// lastChance is how long a worker has to stop even when the deadline is past:
-// most need less, and would be called abandoned for nothing.
-const lastChance = 50 * time.Millisecond
-
 // await makes the child overdue after d.
 func (c *core) await(ch *child, d time.Duration) {
 	ch.due = c.now.Add(d)
@@ -533,6 +322,10 @@ func (c *core) act(a action) {
 
 func (c *core) emit(ch *child, kind EventKind, err error) {
 	c.act(action{do: emit, child: ch, event: kind, err: err})
+}
+
+func (c *core) emitDelay(ch *child, kind EventKind, d time.Duration, err error) {
+	c.act(action{do: emit, child: ch, event: kind, err: err, delay: d, until: ch.due})
 }
 
 func earlier(a, b time.Time) time.Time {

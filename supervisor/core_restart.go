@@ -22,39 +22,6 @@ func (c *core) exited(ch *child, end ending) {
 	}
 }
 
-// obeyed records how a child ended that was told to. One that says that its
-// context ended has nothing to report; what else it says is not lost.
-func (c *core) obeyed(ch *child, end ending) {
-	err := end.err
-	if end.has(obedient) {
-		err = nil
-	}
-	if err != nil {
-		ch.lastErr = err
-	}
-	c.emit(ch, EventStopped, err)
-}
-
-// halted decides what becomes of a child that was stopped, or abandoned.
-func (c *core) halted(ch *child) {
-	verdict := ch.verdict
-	ch.verdict = ending{}
-	switch {
-	case ch.goal == gone:
-		c.forget(ch)
-	case ch.goal == down:
-		c.stopped(ch, ErrStopped)
-	case c.closing:
-		c.stopped(ch, ErrNotRunning)
-	case verdict.err != nil:
-		c.failed(ch, verdict)
-	default:
-		c.resolve(ch, down, nil)
-		c.become(ch, Pending)
-		c.launch(ch)
-	}
-}
-
 // failed takes the end of a child that was not told to, or was told because it
 // had failed so.
 func (c *core) failed(ch *child, end ending) {
@@ -191,76 +158,6 @@ func (c *core) drop(ch *child, failure error) {
 	c.dismiss(ch, false)
 }
 
-// mark takes down what the strategy groups with ch, to start again with it.
-func (c *core) mark(ch *child, cause error) {
-	down := func(sib *child) {
-		if sib != ch {
-			c.takeDown(sib, ch, cause)
-		}
-	}
-	if c.spec.Strategy != OneForOne {
-		c.join(ch, groupMove)
-	}
-	switch c.spec.Strategy {
-	case OneForAll:
-		c.each(c.first, down)
-	case RestForOne:
-		c.each(ch.next, down)
-	case DependentsForOne:
-		for _, sib := range dependents(ch) {
-			down(sib)
-		}
-	}
-}
-
-// takeDown makes a sibling part of a group restart. Whatever it was doing, it
-// will be started in its turn. A failure has temporary ones that ran forgotten:
-// they are never restarted, unless somebody asks for it.
-func (c *core) takeDown(ch, culprit *child, cause error) {
-	if ch.goal != up && (ch.state != Stopped || !c.spec.Strict) {
-		if ch.state == Stopping {
-			c.join(ch, groupMove)
-		}
-		return // an operator's intent outlives a sibling's crash
-	}
-	if culprit.involved {
-		c.involve(ch, culprit.incident)
-	}
-	bystander := ch.temporary() && ch.ran && (cause != ErrRestart || ch.verdict.err != nil)
-	ch.manual, ch.verdict, ch.undecided = nil, ending{}, nil
-	c.aim(ch, up)
-	if bystander {
-		c.aim(ch, gone)
-	}
-	switch {
-	case ch.state.running():
-		c.doom(ch, cause)
-	case ch.state == Stopping:
-		c.join(ch, groupMove)
-	case bystander:
-		c.forget(ch)
-	default:
-		c.rise(ch)
-	}
-}
-
-// rise makes a child that does not run wait for its turn in a group's start.
-func (c *core) rise(ch *child) {
-	c.join(ch, groupMove)
-	if ch.state != Pending {
-		c.become(ch, Pending)
-	}
-	c.starts.put(ch)
-}
-
-// optionalLeaves lets later siblings pass an Optional child whose first
-// attempt failed.
-func (c *core) optionalLeaves(ch *child) {
-	if ch.spec.Optional {
-		c.join(ch, alone)
-	}
-}
-
 // tires counts one more failure in a row, and reports whether these are too
 // many. Strict supervisors do not count them.
 func (c *core) tires(ch *child) bool {
@@ -307,10 +204,6 @@ func (c *core) park(ch *child, err error) {
 	c.dismiss(ch, false)
 }
 
-func (c *core) emitDelay(ch *child, kind EventKind, d time.Duration, err error) {
-	c.act(action{do: emit, child: ch, event: kind, err: err, delay: d, until: ch.due})
-}
-
 // finished takes the end of a child that ended by itself, for good.
 func (c *core) finished(ch *child, how error) {
 	within := c.incidentNow(ch)
@@ -338,35 +231,6 @@ func (c *core) autoShutdown(within *trouble) {
 		c.hold()
 	}
 	c.close(ErrShutdown, ErrAutoShutdown)
-}
-
-// stopped puts ch to rest. Calls that wait for it to run are told why not.
-func (c *core) stopped(ch *child, why error) {
-	ch.leave()
-	ch.manual, ch.undecided = nil, nil
-	c.become(ch, Stopped)
-	c.join(ch, alone)
-	c.dismiss(ch, false)
-	ch.incident = nil
-	c.act(action{do: release, child: ch})
-	c.resolve(ch, down, nil)
-	c.resolve(ch, up, why)
-}
-
-// forget drops ch and all memory of it.
-func (c *core) forget(ch *child) {
-	if ch.state != Stopped {
-		c.stopped(ch, ErrRemoved)
-	}
-	c.dismiss(ch, false)
-	c.isolate(ch)
-	c.discount(ch)
-	c.remove(ch)
-}
-
-// aim changes where ch should be.
-func (c *core) aim(ch *child, g goal) {
-	c.alter(ch, func(ch *child) { ch.goal = g })
 }
 
 // named says whose failure err is; a supervisor's says so itself.
