@@ -98,10 +98,13 @@ func (s *shop) remember(ctx context.Context, key string, v any) {
 	_ = client.Set(ctx, cachePrefix+key, seal(v), time.Minute).Err()
 }
 
-// entries returns the names of entries, not necessarily all.
-func entries(ctx context.Context, client *redis.Client) ([]string, error) {
-	keys, _, err := client.Scan(ctx, 0, cachePrefix+"*", 1000).Result()
-	return keys, err
+// entries returns the names of the cache's entries.
+func entries(ctx context.Context, client *redis.Client) (keys []string, err error) {
+	all := client.Scan(ctx, 0, cachePrefix+"*", 1000).Iterator()
+	for all.Next(ctx) {
+		keys = append(keys, all.Val())
+	}
+	return keys, all.Err()
 }
 
 // checkCache looks whether entries are as they were written.

@@ -170,6 +170,7 @@ func (s *shop) killRedis(context.Context) error {
 	if !up {
 		return errors.New("it is down already")
 	}
+	server.CtxCancel() // Close does nothing before somebody has dialed it
 	server.Close()
 	return nil
 }

@@ -93,3 +93,32 @@ func TestTheTourTellsWhatWentWrong(t *testing.T) {
 		}
 	}
 }
+
+// What is nice to have may fail more often than any limit allows.
+func TestACacheThatKeepsCrashingTakesNobodyDown(t *testing.T) {
+	t.Parallel()
+	d := startReady(t, "-load", "0")
+	before := d.incarnations()
+	for crashes := 1; crashes <= 8; crashes++ {
+		d.until("the server is up", func() bool { code, _ := d.run("chaos", "redis"); return code == exitOK })
+		d.until("it has crashed", func() bool { return count(d.logged("exited"), "shop/storage/cache/server") >= crashes })
+	}
+	d.until("it is back", func() bool { return d.get(d.probes+"/readyz/shop/storage/cache/client").code == http.StatusOK })
+	if got := d.logged("gave up"); len(got) > 0 || !d.ready() {
+		t.Errorf("%v gave up", got)
+	}
+	for path, incarnation := range d.incarnations() {
+		if !strings.HasPrefix(path, "shop/storage/cache/") && incarnation != before[path] {
+			t.Errorf("%s was restarted", path)
+		}
+	}
+}
+
+func count(list []string, s string) (n int) {
+	for _, l := range list {
+		if l == s {
+			n++
+		}
+	}
+	return n
+}

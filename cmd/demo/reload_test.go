@@ -213,7 +213,7 @@ func TestAFlappingFeedIsParkedAndBothersNobody(t *testing.T) {
 	d := startReady(t, "-load", "20")
 	before := d.incarnations()
 	d.chaos("flap")
-	d.until("it is parked", func() bool { return strings.Contains(d.get(d.admin+"/events").body, `"parked"`) })
+	d.until("it is parked", func() bool { return slices.Contains(d.logged("parked"), "shop/jobs/feed") })
 	if !d.ready() {
 		t.Error("the shop is not ready without its feed, which it can do without")
 	}

@@ -118,7 +118,7 @@ func (p *program) goodbye(log zerolog.Logger) {
 func (p *program) report(err error, log zerolog.Logger, stderr io.Writer) {
 	tree := p.sup.Snapshot().String()
 	if all := p.sup.Incidents(); len(all) > 0 {
-		tree = fmt.Sprintf("%s\n%s", all[len(all)-1].Report(), tree)
+		tree = fmt.Sprintf("%s\n%s", tree, all[len(all)-1].Report()) // the stack, at its end, is what may be cut
 	}
 	if forPeople(p.cfg.log, stderr) {
 		log.Error().Msg(err.Error())

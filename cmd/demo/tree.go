@@ -26,8 +26,9 @@ func (s *shop) tree(set settings) supervisor.Spec {
 				lively(s.db.Spec("pool"), ""),
 				{Name: "schema", Run: s.createSchema},
 			}},
-			{Name: "cache", Strategy: supervisor.RestForOne, Optional: true, Children: []supervisor.Spec{
-				s.redis.Spec("server"),
+			// However often it fails, the shop does without it rather than give up.
+			{Name: "cache", Strategy: supervisor.RestForOne, Optional: true, Intensity: supervisor.Unlimited, Children: []supervisor.Spec{
+				parked(s.redis.Spec("server")),
 				lively(s.cache.Spec("client"), ""),
 			}},
 		}},

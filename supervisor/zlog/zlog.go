@@ -53,10 +53,10 @@ func Level(e supervisor.Event) zerolog.Level {
 	case supervisor.EventGaveUp, supervisor.EventAbandoned:
 		return zerolog.ErrorLevel
 	case supervisor.EventExited, supervisor.EventStartFailed, supervisor.EventBackingOff,
-		supervisor.EventImpaired, supervisor.EventFenced, supervisor.EventWarning:
+		supervisor.EventParked, supervisor.EventImpaired, supervisor.EventFenced, supervisor.EventWarning:
 		return zerolog.WarnLevel
 	case supervisor.EventReady, supervisor.EventRecovered, supervisor.EventStopped,
-		supervisor.EventIgnored, supervisor.EventReturned:
+		supervisor.EventIgnored, supervisor.EventReturned, supervisor.EventHealed:
 		return zerolog.InfoLevel
 	}
 	return zerolog.DebugLevel
