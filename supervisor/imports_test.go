@@ -80,6 +80,18 @@ func TestSutureIsImportedByOneFile(t *testing.T) {
 	}
 }
 
+// TestTestKitsAreForTests: what makes networks fail, and imports testing, is
+// linked into no program.
+func TestTestKitsAreForTests(t *testing.T) {
+	for file, imports := range importsBelow(t, "..", ".", []string{"services/internal/servicetest", "services/internal/servers"}) {
+		for _, path := range imports {
+			if strings.HasPrefix(path, module+"/supervisor/suptest") || strings.HasPrefix(path, module+"/services/internal/serv") {
+				t.Errorf("%s imports %s, which is for tests", file, path)
+			}
+		}
+	}
+}
+
 // importsBelow returns the imports of the product's files below dir.
 func importsBelow(t *testing.T, root, dir string, not []string) map[string][]string {
 	t.Helper()
