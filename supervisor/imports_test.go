@@ -34,6 +34,8 @@ func TestImportArrows(t *testing.T) {
 			"services never meet: each knows the runtime and its own client library"},
 		{"services/rediskv", nil, []string{module + "/supervisor", module + "/services/internal", "github.com/redis/go-redis/v9"},
 			"services never meet: each knows the runtime and its own client library"},
+		{"services/rediscache", nil, []string{module + "/supervisor", module + "/services/internal", "github.com/redis/go-redis/v9", "golang.org/x/sync"},
+			"it is handed a client, of whichever service; x/sync for one load at a time"},
 		{"services/redisembed", nil, []string{module + "/supervisor", module + "/services/internal", "github.com/alicebob/miniredis/v2"},
 			"services never meet: each knows the runtime and its own client library"},
 		{"services/workerpool", nil, []string{module + "/supervisor", module + "/services/internal"}, "it needs no library"},

@@ -20,6 +20,7 @@ func TestAFullDiskImpairsUntilThereIsRoom(t *testing.T) {
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
 	cfg := quick(Config{DSN: filepath.Join(dir, "shop.db"), Writable: true})
+	cfg.FailuresToRestart = 1
 	db := New(cfg)
 	tree := servicetest.Start(t, db.Spec("db"))
 	tree.Await(supervisor.EventReady)
