@@ -34,6 +34,8 @@ func TestImportArrows(t *testing.T) {
 			"services never meet: each knows the runtime and its own client library"},
 		{"services/rediskv", nil, []string{module + "/supervisor", module + "/services/internal", "github.com/redis/go-redis/v9"},
 			"services never meet: each knows the runtime and its own client library"},
+		{"services/rediscache", nil, []string{module + "/supervisor", module + "/services/internal", "github.com/redis/go-redis/v9", "golang.org/x/sync"},
+			"it is handed a client, of whichever service; x/sync for one load at a time"},
 		{"services/redisembed", nil, []string{module + "/supervisor", module + "/services/internal", "github.com/alicebob/miniredis/v2"},
 			"services never meet: each knows the runtime and its own client library"},
 		{"services/workerpool", nil, []string{module + "/supervisor", module + "/services/internal"}, "it needs no library"},
@@ -77,6 +79,18 @@ func TestSutureIsImportedByOneFile(t *testing.T) {
 	}
 	if len(files) != 1 || files[0] != filepath.Join("supervisor", "engine.go") {
 		t.Errorf("suture is imported by %v, want supervisor/engine.go alone", files)
+	}
+}
+
+// TestTestKitsAreForTests: what makes networks fail, and imports testing, is
+// linked into no program.
+func TestTestKitsAreForTests(t *testing.T) {
+	for file, imports := range importsBelow(t, "..", ".", []string{"services/internal/servicetest", "services/internal/servers"}) {
+		for _, path := range imports {
+			if strings.HasPrefix(path, module+"/supervisor/suptest") || strings.HasPrefix(path, module+"/services/internal/serv") {
+				t.Errorf("%s imports %s, which is for tests", file, path)
+			}
+		}
 	}
 }
 

@@ -10,7 +10,8 @@
 // fails it is impaired, after Config.FailuresToRestart of them, and when no
 // remedy helps, it fails, and the next incarnation connects anew. Failures to
 // connect or to answer wrap supervisor.ErrUnavailable, and none tells the
-// password. All connections of an incarnation end with it.
+// password. All connections of an incarnation end with it. A server that can
+// be read but takes no writes only impairs.
 //
 // go-redis writes what its pools meet, such as a failure to connect, to the
 // standard error of the whole process. Importing this package turns that off:
@@ -23,6 +24,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,6 +83,12 @@ type Config struct {
 	// FailuresToRestart is how many probes in a row must fail before Remedies
 	// are tried and, if none has helped, the incarnation fails. Zero means 3.
 	FailuresToRestart int
+
+	// ProbeKey, if set, is a key that each probe writes, once the server has
+	// answered, and that expires after a minute. A server that refuses, being a
+	// replica (READONLY), full (OOM), unable to save (MISCONF) or short of
+	// replicas (NOREPLICAS), impairs, and is not restarted for.
+	ProbeKey string
 
 	// Check, if set, is part of each probe, once the server has answered:
 	// that its entries are not poisoned, that its replica does not lag. It gets
@@ -154,12 +162,12 @@ func (kv *KV) run(ctx context.Context, ready func(*redis.Client, probed.Check)) 
 	own := redis.NewClient(kv.probeOptions(life))
 	defer own.Close()
 
-	answers := func(ctx context.Context) error { return own.Ping(ctx).Err() }
+	answers := func(ctx context.Context) error { return kv.ask(ctx, own) }
 	err := kv.connect(ctx, answers)
 	if ctx.Err() != nil {
 		return nil
 	}
-	if err != nil {
+	if err != nil && !probed.IsMild(err) {
 		return fmt.Errorf("connect: %w", kv.probed.Outage(err))
 	}
 	ready(client, kv.probed.Checked(own, answers))
@@ -172,6 +180,27 @@ func (kv *KV) connect(ctx context.Context, answers probed.Check) error {
 	ctx, cancel := context.WithTimeout(ctx, kv.cfg.ConnectTimeout)
 	defer cancel()
 	return answers(ctx)
+}
+
+// ask returns nil if the server answers, and takes writes as far as they are
+// probed.
+func (kv *KV) ask(ctx context.Context, own *redis.Client) error {
+	err := own.Ping(ctx).Err()
+	if err == nil && kv.cfg.ProbeKey != "" {
+		err = own.Set(ctx, kv.cfg.ProbeKey, "", time.Minute).Err()
+	}
+	if refusesToWrite(err) {
+		return probed.Mild(err)
+	}
+	return err
+}
+
+// refusesToWrite reports whether err is of a server that can be read: a restart
+// would end that, too, and make no room on its disk.
+func refusesToWrite(err error) bool {
+	return slices.ContainsFunc([]string{"READONLY", "OOM", "MISCONF", "NOREPLICAS"}, func(code string) bool {
+		return redis.HasErrorPrefix(err, code)
+	})
 }
 
 // options are those of a client whose dialing ends with life.

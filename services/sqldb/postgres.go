@@ -2,42 +2,33 @@ package sqldb
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
 
+	"github.com/coppice-go/coppice/services/internal/postgres"
 	"github.com/coppice-go/coppice/services/internal/probed"
-	"github.com/coppice-go/coppice/services/internal/tied"
 )
 
-// postgres connects to a PostgreSQL server.
-type postgres struct{ conf *pgx.ConnConfig }
+// postgresDriver connects to a PostgreSQL server.
+type postgresDriver struct{ server postgres.Server }
 
-// newPostgres does not repeat what pgx says about a DSN that it cannot parse:
-// pgx masks the password where it recognises it, and here it may not.
 func newPostgres(cfg Config) (d driver, password string, err error) {
-	conf, err := pgx.ParseConfig(cfg.DSN)
+	server, password, err := postgres.Parse(cfg.DSN, cfg.ConnectTimeout, cfg.Writable)
 	if err != nil {
-		return nil, "", errors.New(`sqldb: Config.DSN is no PostgreSQL URL or keyword list; write "postgres://user:password@host:5432/database" or "host=… user=…"`)
+		return nil, "", fmt.Errorf("sqldb: Config.DSN %w", err)
 	}
-	conf.ConnectTimeout = cfg.ConnectTimeout
-	return postgres{conf}, conf.Password, nil
+	return postgresDriver{server}, password, nil
 }
 
-// open ties the connections to life: pgx would wait, in the background, 15 s
-// for a server that does not answer.
-func (p postgres) open(life context.Context, cfg Config) *sqlx.DB {
-	conf := p.conf.Copy()
-	conf.DialFunc = tied.Conns(life, conf.DialFunc)
-	return cfg.limit(sqlx.NewDb(stdlib.OpenDB(*conf), "pgx"))
+func (p postgresDriver) open(life context.Context, cfg Config) *sqlx.DB {
+	return cfg.limit(sqlx.NewDb(p.server.Open(life), "pgx"))
 }
 
-func (p postgres) openProbed(life context.Context, cfg Config) *sqlx.DB {
-	return p.open(life, cfg.single())
+func (p postgresDriver) openProbed(life context.Context, cfg Config) *sqlx.DB {
+	return cfg.single().limit(sqlx.NewDb(p.server.OpenProbed(life), "pgx"))
 }
 
-func (p postgres) checker(ctx context.Context, db *sqlx.DB) (probed.Check, error) {
-	return db.PingContext, db.PingContext(ctx)
+func (p postgresDriver) checker(ctx context.Context, db *sqlx.DB) (probed.Check, error) {
+	return p.server.Checker(db.DB), db.PingContext(ctx)
 }

@@ -27,6 +27,7 @@ import (
 
 	"github.com/coppice-go/coppice/services/internal/fault"
 	"github.com/coppice-go/coppice/services/internal/probed"
+	"github.com/coppice-go/coppice/services/internal/secret"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
@@ -76,6 +77,23 @@ type Config struct {
 	// FailuresToRestart is how many probes in a row must fail before Remedies
 	// are tried and, if none has helped, the incarnation fails. Zero means 3.
 	FailuresToRestart int
+
+	// Writable makes writing part of each probe.
+	//
+	// A PostgreSQL server that answers but takes no writes, as after a
+	// failover, is then as good as none: no incarnation is ready before one is
+	// writable, which is looked for among the hosts in the DSN, and pooled
+	// connections that have become read-only are replaced.
+	//
+	// A SQLite file that cannot be written to, as on a full disk, impairs, and
+	// is not restarted for: it can still be read.
+	Writable bool
+
+	// Migrate, if set, brings the schema up to date before the incarnation is
+	// ready, in each incarnation. Its error is a failed start, which is tried
+	// again. The Spec's StartTimeout bounds it: set that to what a migration may
+	// take. Let it take a lock where several processes start at once.
+	Migrate func(ctx context.Context, db *sqlx.DB) error
 
 	// Check, if set, is part of each probe, once the database has answered:
 	// that the schema is there, that replication does not lag. It gets the
@@ -172,16 +190,31 @@ func (d *DB) run(ctx context.Context, ready func(*sqlx.DB, probed.Check)) error 
 	own := d.driver.openProbed(life, d.cfg)
 	defer own.Close()
 
-	answers, err := d.connect(ctx, own)
+	answers, err := d.prepare(ctx, pool, own)
 	if ctx.Err() != nil {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("connect: %w", d.probed.Outage(err))
+		return err
 	}
 	ready(pool, d.probed.Checked(own, answers))
 	<-ctx.Done()
 	return nil
+}
+
+// prepare does what comes before ready.
+func (d *DB) prepare(ctx context.Context, pool, own *sqlx.DB) (answers probed.Check, err error) {
+	answers, err = d.connect(ctx, own)
+	if err != nil && !probed.IsMild(err) {
+		return nil, fmt.Errorf("connect: %w", d.probed.Outage(err))
+	}
+	if d.cfg.Migrate == nil {
+		return answers, nil
+	}
+	if err = d.cfg.Migrate(ctx, pool); err != nil {
+		return nil, fmt.Errorf("migrate: %w", secret.Hide(err, d.probed.Secret))
+	}
+	return answers, nil
 }
 
 // connect makes sure that the database is there, and returns the probe's check.

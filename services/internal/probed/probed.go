@@ -6,6 +6,7 @@ package probed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -63,10 +64,20 @@ func (s *Service[T]) check(ctx context.Context) error {
 }
 
 // Checked returns the check of an incarnation: that the connection beside
-// answers, which is an outage if it does not, and then what Behind says.
+// answers, which is an outage if it does not, and then what Behind says. What
+// is Mild impairs, and is no failure.
 func (s *Service[T]) Checked(beside T, answers Check) Check {
+	ails := false
 	return func(ctx context.Context) error {
-		if err := answers(ctx); err != nil || s.Behind == nil {
+		err := answers(ctx)
+		if IsMild(err) {
+			supervisor.Impaired(ctx, secret.Hide(err, s.Secret))
+			ails, err = true, nil
+		} else if ails {
+			supervisor.Impaired(ctx, nil) // what is severe the probe itself tells
+			ails = false
+		}
+		if err != nil || s.Behind == nil {
 			return s.Outage(err)
 		}
 		return secret.Hide(s.Behind(ctx, beside), s.Secret)
@@ -80,4 +91,25 @@ func (s *Service[T]) Outage(err error) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", supervisor.ErrUnavailable, secret.Hide(err, s.Secret))
+}
+
+// mild is an error that IsMild.
+type mild struct{ error }
+
+func (m mild) Unwrap() error { return m.error }
+
+// Mild marks what a connection met as something that leaves the rest of its
+// work to be done, and that a restart, which would take that away too, does not
+// help against. Nil stays nil.
+func Mild(err error) error {
+	if err == nil {
+		return nil
+	}
+	return mild{err}
+}
+
+// IsMild reports whether Mild has marked err.
+func IsMild(err error) bool {
+	_, is := errors.AsType[mild](err)
+	return is
 }

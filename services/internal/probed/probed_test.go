@@ -125,6 +125,37 @@ func TestOnlySilenceIsAnOutageByItself(t *testing.T) {
 	}
 }
 
+// S32: what a restart would make worse impairs, until it is over, and is never
+// restarted for. What is behind is looked at all the same.
+func TestWhatIsMildImpairsAndIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		tree := servicetest.Start(t, w.spec(), hunter2)
+		tree.Await(supervisor.EventReady)
+		w.set(Mild(errors.New("read only, says "+hunter2)), nil)
+		if e := tree.Await(supervisor.EventImpaired); !strings.Contains(e.Err.Error(), "read only, says") {
+			t.Errorf("impaired because %v", e.Err)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if tree.Seen(supervisor.EventExited) || tree.Seen(supervisor.EventRecovered) {
+			t.Error("it was restarted, or recovered, for something mild")
+		}
+		if len(w.askedAgain) == 0 {
+			t.Error("what is behind was not looked at")
+		}
+		w.set(nil, nil)
+		tree.Await(supervisor.EventRecovered)
+		w.set(Mild(errors.New("read only")), nil)
+		tree.Await(supervisor.EventImpaired)
+		w.set(errors.New("gone"), nil)
+		tree.Await(supervisor.EventExited)
+		w.set(nil, nil)
+		tree.Await(supervisor.EventReady)
+		tree.Stop()
+	})
+}
+
 // S33: a remedy comes before the restart, and its error tells no secret.
 func TestARemedyComesBeforeTheRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

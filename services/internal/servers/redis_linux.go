@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// StartRedis starts a new Redis server that keeps its data on disk. The test
-// is skipped where none is installed.
-func StartRedis(t testing.TB) *Server {
+// StartRedis starts a new Redis server that keeps its data on disk, with more
+// options if any are given. The test is skipped where none is installed.
+func StartRedis(t testing.TB, options ...string) *Server {
 	t.Helper()
 	redis := program(t, "redis-server")
 	s := newServer(t, "")
-	s.args = []string{
+	s.args = append([]string{
 		redis, "--port", s.Port, "--bind", "127.0.0.1", "--dir", s.dir, "--requirepass", Password,
 		"--save", "", "--appendonly", "yes",
-	}
+	}, options...)
 	s.answers = func(ctx context.Context) error { return ping(ctx, s.Addr) }
 	s.Start()
 	return s

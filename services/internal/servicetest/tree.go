@@ -213,11 +213,17 @@ func (tr *Tree) Stop() {
 	tr.wantNoSecrets()
 }
 
+// network are a fault proxy's goroutines, which are no leaks of a service.
+var network = []goleak.Option{
+	goleak.IgnoreAnyFunction("github.com/coppice-go/coppice/supervisor/suptest/faultproxy.(*link).serve"),
+	goleak.IgnoreAnyFunction("github.com/coppice-go/coppice/supervisor/suptest/faultproxy.(*link).pump"),
+}
+
 func (tr *Tree) wantNoLeak() {
 	tr.t.Helper()
 	var err error
 	for begin := time.Now(); time.Since(begin) < prompt; {
-		if err = goleak.Find(tr.others); err == nil {
+		if err = goleak.Find(append(slices.Clone(network), tr.others)...); err == nil {
 			return
 		}
 	}

@@ -1,0 +1,107 @@
+// Package postgres makes connections to a PostgreSQL server that end with an
+// incarnation, and are what they were asked to be as long as they live.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/coppice-go/coppice/services/internal/probed"
+	"github.com/coppice-go/coppice/services/internal/tied"
+)
+
+// A Server is where connections are made to.
+type Server struct {
+	conf     *pgx.ConnConfig
+	writable bool
+}
+
+// Parse returns the server that dsn names. Where it is to be writable, a
+// connection that is read-only counts as none, and the next of several hosts is
+// tried. It does not repeat what pgx says about a DSN that it cannot parse: pgx
+// masks the password where it recognises it, and here it may not.
+func Parse(dsn string, timeout time.Duration, writable bool) (s Server, password string, err error) {
+	conf, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return Server{}, "", errors.New(`is no PostgreSQL URL or keyword list; write "postgres://user:password@host:5432/database" or "host=… user=…"`)
+	}
+	conf.ConnectTimeout = timeout
+	if writable {
+		conf.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	return Server{conf, writable}, conf.Password, nil
+}
+
+// Open returns a pool, without connecting. All its connections are closed when
+// life ends: pgx would wait, in the background, 15 s for a server that does not
+// answer.
+func (s Server) Open(life context.Context) *sql.DB {
+	return stdlib.OpenDB(*s.tied(life), stdlib.OptionResetSession(s.stillWritable))
+}
+
+// OpenProbed is Open for connections that are asked, before each use, whether
+// they are writable.
+func (s Server) OpenProbed(life context.Context) *sql.DB {
+	return stdlib.OpenDB(*s.tied(life), stdlib.OptionResetSession(s.askWritable))
+}
+
+func (s Server) tied(life context.Context) *pgx.ConnConfig {
+	conf := s.conf.Copy()
+	conf.DialFunc = tied.Conns(life, conf.DialFunc)
+	return conf
+}
+
+// stillWritable evicts a connection that has become read-only. It costs
+// nothing: since version 14 the server says so by itself, with its next answer.
+// So at most one statement fails of each connection that was in use just then.
+func (s Server) stillWritable(_ context.Context, conn *pgx.Conn) error {
+	for _, says := range []string{"in_hot_standby", "default_transaction_read_only"} {
+		if s.writable && conn.PgConn().ParameterStatus(says) == "on" {
+			return driver.ErrBadConn
+		}
+	}
+	return nil
+}
+
+// askWritable does not rely on what the server says by itself, which older ones
+// do not, and which does not come through a connection pooler.
+func (s Server) askWritable(ctx context.Context, conn *pgx.Conn) error {
+	if s.writable && pgconn.ValidateConnectTargetSessionAttrsReadWrite(ctx, conn.PgConn()) != nil {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// every is of how many checks one makes a new connection, too.
+const every = 10
+
+// Checker returns a check that pings over db, which came from OpenProbed. From
+// time to time, and each time while that fails, it makes a new connection, too:
+// a server may answer those that it has, and take no more, for it has too many,
+// or another password by now. That is mild: the pool would lose what it has.
+func (s Server) Checker(db *sql.DB) probed.Check {
+	n := 0
+	return func(ctx context.Context) error {
+		if err := db.PingContext(ctx); err != nil {
+			return err
+		}
+		if n++; n < every {
+			return nil
+		}
+		conn, err := pgx.ConnectConfig(ctx, s.tied(ctx))
+		if err != nil {
+			return probed.Mild(fmt.Errorf("new connections fail: %w", err))
+		}
+		n = 0
+		_ = conn.Close(ctx) // it has answered
+		return nil
+	}
+}
