@@ -340,6 +340,59 @@ func TestHangingCheckHoldsOneGoroutine(t *testing.T) { // S28, S33
 	})
 }
 
+// TestCheckWhoseErrorHangsHangs: to compare what it returned is a part of the
+// check, and no more than that is held up by it.
+func TestCheckWhoseErrorHangsHangs(t *testing.T) { // S28, S33
+	synctest.Test(t, func(t *testing.T) {
+		p := startPatient(t, func(db *supervisor.Spec) { db.Probe.Failures = 1 })
+		err := make(unlike)
+		p.check.Fail(err)
+		p.Sleep(12 * time.Second)
+		if got := p.Started(); got != 2 {
+			t.Errorf("it was started %d times, want 2", got)
+		}
+		if err := p.Shutdown(); !errors.Is(err, supervisor.ErrAbandoned) || !strings.Contains(err.Error(), "shop/db (check)") {
+			t.Errorf("Run returned %v, want the name of the check", err)
+		}
+		close(err)
+	})
+}
+
+// An unlike error has a text, and blocks whoever compares it.
+type unlike chan struct{}
+
+func (unlike) Error() string   { return "unlike" }
+func (u unlike) Is(error) bool { <-u; return false }
+
+// TestWhatAChecksErrorWrapsCounts: it decides as the worker's own would.
+func TestWhatAChecksErrorWrapsCounts(t *testing.T) { // S8, S19, S33
+	for name, c := range map[string]struct {
+		check             func(context.Context) error
+		ends              bool
+		restarts, started int
+	}{
+		"outage":            {func(context.Context) error { return supervisor.ErrUnavailable }, false, 0, 2},
+		"panic over outage": {func(context.Context) error { panic(supervisor.ErrUnavailable) }, false, 1, 2},
+		"escalation":        {func(context.Context) error { return supervisor.ErrEscalate }, true, 0, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := startPatient(t, func(db *supervisor.Spec) { db.Probe.Failures = 1 })
+			p.check.Do(c.check)
+			p.Sleep(11 * time.Second)
+			p.check.Pass()
+			if got := p.Ended(); got != c.ends {
+				t.Errorf("%s: the tree has ended: %v", name, got)
+			}
+			if got := mustFind(t, p.Tree, "shop").Restarts; got != c.restarts {
+				t.Errorf("%s: %d restarts counted, want %d", name, got, c.restarts)
+			}
+			if got := p.Started(); got != c.started {
+				t.Errorf("%s: started %d times, want %d", name, got, c.started)
+			}
+		})
+	}
+}
+
 func TestHangingRemedyIsBoundedAndAlone(t *testing.T) { // S33
 	synctest.Test(t, func(t *testing.T) {
 		remedy := suptest.NewCheck()
