@@ -169,10 +169,11 @@ func (c *core) tires(ch *child) bool {
 	return ch.spec.Backoff.exhausted(ch.attempt)
 }
 
-// settled reports whether the incarnation stayed ready for long enough to have
-// nothing to do with what was before it.
+// settled reports whether the incarnation was ready and well for long enough to
+// have nothing to do with what was before it. The time that it takes to give up
+// on one that is impaired says nothing for it.
 func (c *core) settled(ch *child) bool {
-	return !ch.readyAt.IsZero() && ch.spec.Backoff.settled(c.now.Sub(ch.readyAt))
+	return !ch.readyAt.IsZero() && ch.spec.Backoff.settled(orDefault(ch.unwell, c.now).Sub(ch.readyAt))
 }
 
 // delay returns how long ch waits for its next start.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -761,6 +762,42 @@ func TestOldWordsOfAProbeAreForgotten(t *testing.T) { // S35, S33
 		all := p.Incidents()
 		if len(all) != 2 || len(all[0].Before) == 0 || len(all[1].Before) > 0 {
 			t.Errorf("incidents are %+v", all)
+		}
+	})
+}
+
+// TestWhatIsOnlyFoundOutLateHasNotSettled: a worker that never works is ready
+// for as long as it takes its probe to give up on it. That is one trouble, with
+// a longer backoff each time, until it is parked.
+func TestWhatIsOnlyFoundOutLateHasNotSettled(t *testing.T) { // S15, S16, S33, S35
+	synctest.Test(t, func(t *testing.T) {
+		p := startPatient(t, func(db *supervisor.Spec) {
+			db.Optional, db.Backoff.Attempts = true, 3
+		})
+		p.check.Fail(fmt.Errorf("%w: %w", supervisor.ErrUnavailable, errNoPong))
+		p.Sleep(3 * time.Minute)
+		p.RequireState("shop/db", supervisor.Parked)
+		var delays []time.Duration
+		for _, e := range p.Events() {
+			if e.Kind == supervisor.EventBackingOff {
+				delays = append(delays, e.Delay)
+			}
+		}
+		if want := []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond}; !slices.Equal(delays, want) {
+			t.Errorf("it backs off %v, want %v", delays, want)
+		}
+		if all := p.Incidents(); len(all) != 1 || all[0].Failures != 4 || all[0].Healed {
+			t.Errorf("incidents are %v, want one of 4 failures that is not healed", all)
+		}
+		p.check.Pass()
+		if err := p.Restart(t.Context(), "shop/db"); err != nil {
+			t.Fatal(err)
+		}
+		p.Sleep(time.Minute)
+		p.check.Fail(errNoPong)
+		p.Sleep(31 * time.Second)
+		if got := p.Incidents(); len(got) != 2 {
+			t.Errorf("after a minute in which it was well, there are %d incidents, want another", len(got))
 		}
 	})
 }
