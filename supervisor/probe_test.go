@@ -789,6 +789,9 @@ func TestWhatIsOnlyFoundOutLateHasNotSettled(t *testing.T) { // S15, S16, S33, S
 		if all := p.Incidents(); len(all) != 1 || all[0].Failures != 4 || all[0].Healed {
 			t.Errorf("incidents are %v, want one of 4 failures that is not healed", all)
 		}
+		if got := mustFind(t, p.Tree, "shop/db").Incident; got != 1 {
+			t.Errorf("the parked node tells of incident %d, want 1", got)
+		}
 		p.check.Pass()
 		if err := p.Restart(t.Context(), "shop/db"); err != nil {
 			t.Fatal(err)
