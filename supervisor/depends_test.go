@@ -523,21 +523,22 @@ func TestWhatOthersNeedIsNotForgotten(t *testing.T) { // S12, S30
 func TestRefusedAddTakesItsDependentsAlong(t *testing.T) { // S12, S30
 	synctest.Test(t, func(t *testing.T) {
 		w := startDiamond(t, nil)
-		results := make(chan error, 2)
-		add := func(worker *suptest.Worker, name string, needs ...string) {
+		add := func(worker *suptest.Worker, name string, needs ...string) <-chan error {
+			result := make(chan error, 1)
 			go func() {
 				_, err := w.Add(context.Background(), "app", needing(worker, name, needs...))
-				results <- err
+				result <- err
 			}()
 			synctest.Wait()
+			return result
 		}
 		next := suptest.NewWorker()
-		add(suptest.NewWorker().Starts(suptest.Attempt{After: time.Second, Err: errCrash}), "first")
-		add(next, "next", "first")
-		if err := <-results; !errors.Is(err, errCrash) {
+		first := add(suptest.NewWorker().Starts(suptest.Attempt{After: time.Second, Err: errCrash}), "first")
+		second := add(next, "next", "first")
+		if err := <-first; !errors.Is(err, errCrash) {
 			t.Errorf("the first Add returned %v", err)
 		}
-		if err := <-results; !errors.Is(err, supervisor.ErrNotFound) || next.Started() > 0 {
+		if err := <-second; !errors.Is(err, supervisor.ErrNotFound) || next.Started() > 0 {
 			t.Errorf("the Add of what needs it returned %v after %d starts, want ErrNotFound and none", err, next.Started())
 		}
 	})
