@@ -17,7 +17,7 @@ import (
 //
 // Apply returns once what had to stop has stopped and what had to start is
 // ready, or has failed its first attempt: then with an error, and it is started
-// again with backoff as ever. If ctx ends first it returns its cause, and the
+// again with backoff as ever, or its supervisor fails, if that is Strict. If ctx ends first it returns its cause, and the
 // changes stand. An invalid spec changes nothing; the error, which wraps
 // ErrInvalid, holds every fault. Calls of Apply take their turn: the last one's
 // spec holds, as a whole.

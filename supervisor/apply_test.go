@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -752,6 +753,56 @@ func TestStrictSupervisorAppliesAfterItsStart(t *testing.T) { // S31, S3
 		requireDiff(t, tree, spec(slow.Spec("slow"), but(x.Spec("x"), optional)))
 		if slow.Started() != 1 || x.Started() != 2 {
 			t.Errorf("slow was started %d times, x %d", slow.Started(), x.Started())
+		}
+	})
+}
+
+// TestStrictSupervisorFailsOverANewChild: what is new makes its first start, so
+// that it must not fail there.
+func TestStrictSupervisorFailsOverANewChild(t *testing.T) { // S31, S3
+	synctest.Test(t, func(t *testing.T) {
+		old, x := suptest.NewWorker(), suptest.NewWorker().AlwaysStarts(suptest.Attempt{Err: errCrash})
+		spec := func(children ...supervisor.Spec) supervisor.Spec {
+			return supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "otp", Strict: true, Children: children, Backoff: supervisor.NoBackoff}}}
+		}
+		tree := suptest.Start(t, spec(old.Spec("old")), supervisor.Options{})
+		if err := tree.Apply(t.Context(), spec(old.Spec("old"), x.Spec("x"))); !errors.Is(err, errCrash) {
+			t.Errorf("Apply returned %v, want the crash", err)
+		}
+		if !tree.Ended() {
+			t.Error("it came back, though x cannot start")
+		}
+		if trace := tree.Trace(); !strings.Contains(trace, "app/otp#1 gave up: app/otp/x: failed to start: crash") {
+			t.Errorf("the trace is\n%s", trace)
+		}
+	})
+}
+
+// TestProbesThatComeAndGoLeaveNothingBehind: by Apply, a hundred times.
+func TestProbesThatComeAndGoLeaveNothingBehind(t *testing.T) { // S31, S28
+	synctest.Test(t, func(t *testing.T) {
+		stays := suptest.NewWorker().Spec("stays")
+		empty := supervisor.Spec{Name: "app", Children: []supervisor.Spec{stays}}
+		full := supervisor.Spec{Name: "app", Children: []supervisor.Spec{stays}}
+		full.Children[0].Probe = suptest.NewCheck().Probe() // of one that runs on
+		for i := range 10 {
+			child := suptest.NewWorker().Spec(fmt.Sprint(i))
+			child.Probe = suptest.NewCheck().Probe()
+			full.Children = append(full.Children, child)
+		}
+		tree := suptest.Start(t, empty, supervisor.Options{})
+		churn := func(n int) int {
+			for range n {
+				mustApply(t, tree, full)
+				tree.Sleep(15 * time.Second)
+				mustApply(t, tree, empty)
+			}
+			synctest.Wait()
+			return runtime.NumGoroutine()
+		}
+		before := churn(1)
+		if after := churn(100); after > before+2 {
+			t.Errorf("%d goroutines, %d before", after, before)
 		}
 	})
 }

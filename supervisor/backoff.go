@@ -8,7 +8,7 @@ import (
 
 // Backoff spaces the restarts of one child: Min before the first, doubling up
 // to Max, each spread by ±Jitter within [0, Max]. It starts over once an
-// incarnation has stayed ready for Settle. The zero value, and every zero
+// incarnation has stayed ready, and well, for Settle. The zero value, and every zero
 // field, means DefaultBackoff's.
 type Backoff struct {
 	Min, Max time.Duration
@@ -18,7 +18,8 @@ type Backoff struct {
 	Jitter float64
 
 	// Settle is how long an incarnation must stay ready for the next failure
-	// to count as the first. Zero means Max.
+	// to count as the first; the time for which it is impaired at its end is
+	// not counted. Zero means Max.
 	Settle time.Duration
 
 	// Attempts bounds the failures in a row: with one more the child has failed
@@ -99,7 +100,7 @@ func (b Backoff) spread(d time.Duration, random float64) time.Duration {
 // exhausted reports whether so many failures in a row are too many.
 func (b Backoff) exhausted(attempt int) bool { return b.Attempts > 0 && attempt > b.Attempts }
 
-// settled reports whether an incarnation that stayed ready for d has lasted.
+// settled reports whether an incarnation that stayed well for d has lasted.
 func (b Backoff) settled(d time.Duration) bool { return d >= b.withDefaults().Settle }
 
 // Validate returns a fault of b's fields, or nil.

@@ -75,7 +75,7 @@ func (h *heart) missed(late bool) {
 		return
 	}
 	h.ended = true
-	h.inc.unhealthy(&BeatError{Timeout: h.patience, stack: h.inc.tree.feed.stackOf(h.inc)})
+	h.inc.unhealthy(ending{err: &BeatError{Timeout: h.patience, stack: h.inc.tree.feed.stackOf(h.inc)}})
 }
 
 func (inc *incarnation) heartBegins() {

@@ -29,6 +29,7 @@ type child struct {
 	since       time.Time      // when it entered state
 	incarnation uint64         // number of the last start; counts over the tree's life
 	readyAt     time.Time      // when the incarnation became ready; zero before
+	unwell      time.Time      // since when it is impaired, or must be restarted; zero: it is well
 	attempt     int            // consecutive failures that count for the backoff
 	lastErr     error          // of its last failure or unclean stop
 	impairments [sources]error // while Ready

@@ -13,10 +13,6 @@ func (c *core) exited(ch *child, end ending) {
 	case ch.state == Starting && end.has(ignored):
 		c.emit(ch, EventIgnored, nil)
 		c.finished(ch, ErrIgnore)
-	case end.has(escalated):
-		c.troubled(ch, end)
-		c.report(ch, end.err, true)
-		c.drop(ch, named(ch, end.err))
 	default:
 		c.failed(ch, end)
 	}
@@ -30,12 +26,14 @@ func (c *core) failed(ch *child, end ending) {
 		end.err = errNeverReady
 	}
 	normal := c.normal(ch, end)
-	failure := !normal || ch.spec.Restart == Permanent && !end.has(overForGood)
+	failure := !normal || end.has(escalated) || ch.spec.Restart == Permanent && !end.has(overForGood)
 	if failure {
 		c.troubled(ch, end)
 	}
 	c.report(ch, end.err, failure)
 	switch {
+	case end.has(escalated):
+		c.drop(ch, named(ch, end.err))
 	case unready && ch.manual != nil:
 		c.refused(ch)
 	case unready && c.spec.Strict && ch.wave == firstStart:
@@ -171,10 +169,11 @@ func (c *core) tires(ch *child) bool {
 	return ch.spec.Backoff.exhausted(ch.attempt)
 }
 
-// settled reports whether the incarnation stayed ready for long enough to have
-// nothing to do with what was before it.
+// settled reports whether the incarnation was ready and well for long enough to
+// have nothing to do with what was before it. The time that it takes to give up
+// on one that is impaired says nothing for it.
 func (c *core) settled(ch *child) bool {
-	return !ch.readyAt.IsZero() && ch.spec.Backoff.settled(c.now.Sub(ch.readyAt))
+	return !ch.readyAt.IsZero() && ch.spec.Backoff.settled(orDefault(ch.unwell, c.now).Sub(ch.readyAt))
 }
 
 // delay returns how long ch waits for its next start.

@@ -41,7 +41,7 @@ func (c *core) start(ch *child) {
 		return
 	}
 	ch.incarnation++
-	ch.ran, ch.readyAt, ch.cause = true, time.Time{}, nil
+	ch.ran, ch.readyAt, ch.unwell, ch.cause = true, time.Time{}, time.Time{}, nil
 	c.become(ch, Starting)
 	if !ch.spec.isSupervisor() {
 		c.await(ch, ch.spec.startTimeout())
@@ -85,9 +85,11 @@ func (c *core) impaired(ch *child, by source, reason error) {
 	c.alter(ch, func(ch *child) { ch.impairments[by] = reason })
 	switch now := ch.impairment(); {
 	case now == nil && before != nil:
+		ch.unwell = time.Time{}
 		c.emit(ch, EventRecovered, nil)
 		c.rouse(ch)
 	case now != nil && (before == nil || before.Error() != now.Error()):
+		ch.unwell = orDefault(ch.unwell, c.now)
 		c.emit(ch, EventImpaired, now)
 	}
 }

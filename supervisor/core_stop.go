@@ -38,6 +38,7 @@ func (c *core) unhealthy(ch *child, end ending) {
 // condemn stops a child that counts as failed, whatever it returns.
 func (c *core) condemn(ch *child, verdict ending, cause error) {
 	c.troubled(ch, verdict)
+	ch.unwell = orDefault(ch.unwell, c.now)
 	ch.verdict, ch.cause = verdict, cause
 	c.tell(ch)
 }

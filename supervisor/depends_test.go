@@ -567,3 +567,38 @@ func TestRestartTakesDependentsAlong(t *testing.T) { // S12, S42
 		}
 	})
 }
+
+// TestWhatFlapsTearsNothingElseDown: an outage a hundred times in a minute is
+// felt by who needs what is out, and by nobody else.
+func TestWhatFlapsTearsNothingElseDown(t *testing.T) { // S12, S19, S35
+	synctest.Test(t, func(t *testing.T) {
+		feed := suptest.NewWorker()
+		needs := func(name string, on ...string) supervisor.Spec {
+			spec := suptest.NewWorker().Spec(name)
+			spec.DependsOn = on
+			return spec
+		}
+		flaky := feed.Spec("feed")
+		flaky.Backoff = supervisor.Backoff{Min: 100 * time.Millisecond, Max: 100 * time.Millisecond, Settle: time.Minute, Jitter: supervisor.NoJitter}
+		tree := suptest.Start(t, supervisor.Spec{Name: "shop", Children: []supervisor.Spec{
+			{Name: "core", Strategy: supervisor.DependentsForOne, Children: []supervisor.Spec{
+				needs("db"), flaky, needs("board", "feed"), needs("api", "db")}},
+			suptest.NewWorker().Spec("web"),
+		}}, supervisor.Options{})
+		for range 100 {
+			feed.Fail(fmt.Errorf("feed: %w", supervisor.ErrUnavailable))
+			tree.Sleep(600 * time.Millisecond)
+		}
+		want := map[string]uint64{"shop": 1, "shop/core": 1, "shop/core/db": 1, "shop/core/feed": 101, "shop/core/board": 101, "shop/core/api": 1, "shop/web": 1}
+		for path, incarnation := range want {
+			if got := mustFind(t, tree, path); got.Incarnation != incarnation || got.Status != supervisor.Up {
+				t.Errorf("%s is %v in its incarnation %d, want %d", path, got.Status, got.Incarnation, incarnation)
+			}
+		}
+		core, _ := tree.Snapshot().Find("shop/core")
+		if core.Restarts != 0 {
+			t.Errorf("%d restarts were counted, want none", core.Restarts)
+		}
+		requireTold(t, tree, "incident 1: shop/core/feed#1: feed: unavailable; 100 failures; took down 1; healed")
+	})
+}

@@ -6,8 +6,9 @@ import (
 	"fmt"
 )
 
-// An ending is how an incarnation ended. It is judged by the goroutine that
-// ended: the methods of its error are user code, which no loop may wait for.
+// An ending is how an incarnation ended, or a check of one. It is judged by the
+// goroutine that ended: the methods of its error are user code, which no loop
+// may wait for.
 type ending struct {
 	err      error
 	is       marks

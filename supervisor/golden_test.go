@@ -1,10 +1,13 @@
 package supervisor_test
 
 import (
+	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,4 +151,49 @@ func TestGoldenFenced(t *testing.T) { // S27
 		w.Sleep(time.Minute)
 		golden(t, "fenced", w.Trace())
 	})
+}
+
+// TestGoldenTheWholeLadder: nothing helps a database that does not answer. Each
+// rung is an event, and before it the snapshot says what comes next and what is
+// left of the budget; when the root has given up, it is the platform's turn.
+func TestGoldenTheWholeLadder(t *testing.T) { // S33, S18, S20, S21, S35, S36
+	synctest.Test(t, func(t *testing.T) {
+		db, web := suptest.NewWorker(), suptest.NewWorker().StopsAfter(time.Second, nil)
+		check := suptest.NewCheck()
+		probed := db.Spec("db")
+		probed.Probe = check.Probe()
+		probed.Probe.Remedies = []supervisor.Remedy{{Name: "reconnect", Cooldown: time.Second, Do: func(context.Context) error { return nil }}}
+		tree := suptest.Start(t, supervisor.Spec{Name: "shop", Intensity: none, Children: []supervisor.Spec{
+			{Name: "storage", Strategy: supervisor.RestForOne, Intensity: supervisor.Intensity{Restarts: 1, Within: time.Hour},
+				Children: []supervisor.Spec{probed, suptest.NewWorker().Spec("cache")}},
+			web.Spec("web"),
+		}}, supervisor.Options{})
+		check.Fail(errors.New("no answer"))
+		var ladder strings.Builder
+		look := func(d time.Duration) {
+			tree.Sleep(d)
+			fmt.Fprintf(&ladder, "%s%s\n", tree.Trace(), looks(tree))
+			tree.Forget()
+		}
+		look(5 * time.Second)
+		look(10 * time.Second)               // impaired
+		look(10 * time.Second)               // the remedy is next
+		look(10 * time.Second)               // restarted with its group, once
+		look(25*time.Second + time.Second/5) // once too often: up to the root
+		look(time.Second)                    // ended
+		golden(t, "the_whole_ladder", ladder.String()+report(t, tree))
+	})
+}
+
+// looks is what there is to see of the ladder: what comes next, the budgets
+// left, and what a liveness probe says.
+func looks(tree *suptest.Tree) string {
+	snap := tree.Snapshot()
+	storage, _ := snap.Find("shop/storage")
+	db, _ := snap.Find("shop/storage/db")
+	next := "nothing is known"
+	if db.Probe != nil {
+		next = "next is " + db.Probe.Next
+	}
+	return fmt.Sprintf("-- %v: %s; storage may restart %d more, shop %d; alive: %v", snap.Status, next, storage.BudgetLeft, snap.BudgetLeft, tree.Alive())
 }

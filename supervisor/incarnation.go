@@ -152,8 +152,7 @@ func (inc *incarnation) impaired(by source, reason error) {
 
 // unhealthy tells the supervisor above that the worker has failed, which the
 // worker itself did not notice.
-func (inc *incarnation) unhealthy(err error) {
-	end := judge(inc, err)
+func (inc *incarnation) unhealthy(end ending) {
 	inc.tell(&input{kind: unhealthy, err: end.err, is: end.is})
 }
 

@@ -176,7 +176,7 @@ func (ch *child) snapshot() Snapshot {
 	snap := planned(ch.spec, ch.path)
 	snap.State, snap.Status, snap.Since = ch.state, ch.status(), ch.since
 	snap.Incarnation, snap.Attempt = ch.incarnation, ch.attempt
-	if ch.involved {
+	if ch.involved || ch.state == Parked {
 		snap.Incident = ch.incident.number()
 	}
 	snap.LastErr, snap.Impairment, snap.Abandoned = ch.lastErr, ch.impairment(), ch.ghosts

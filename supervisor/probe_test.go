@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -338,6 +339,59 @@ func TestHangingCheckHoldsOneGoroutine(t *testing.T) { // S28, S33
 		}
 		check.Pass()
 	})
+}
+
+// TestCheckWhoseErrorHangsHangs: to compare what it returned is a part of the
+// check, and no more than that is held up by it.
+func TestCheckWhoseErrorHangsHangs(t *testing.T) { // S28, S33
+	synctest.Test(t, func(t *testing.T) {
+		p := startPatient(t, func(db *supervisor.Spec) { db.Probe.Failures = 1 })
+		err := make(unlike)
+		p.check.Fail(err)
+		p.Sleep(12 * time.Second)
+		if got := p.Started(); got != 2 {
+			t.Errorf("it was started %d times, want 2", got)
+		}
+		if err := p.Shutdown(); !errors.Is(err, supervisor.ErrAbandoned) || !strings.Contains(err.Error(), "shop/db (check)") {
+			t.Errorf("Run returned %v, want the name of the check", err)
+		}
+		close(err)
+	})
+}
+
+// An unlike error has a text, and blocks whoever compares it.
+type unlike chan struct{}
+
+func (unlike) Error() string   { return "unlike" }
+func (u unlike) Is(error) bool { <-u; return false }
+
+// TestWhatAChecksErrorWrapsCounts: it decides as the worker's own would.
+func TestWhatAChecksErrorWrapsCounts(t *testing.T) { // S8, S19, S33
+	for name, c := range map[string]struct {
+		check             func(context.Context) error
+		ends              bool
+		restarts, started int
+	}{
+		"outage":            {func(context.Context) error { return supervisor.ErrUnavailable }, false, 0, 2},
+		"panic over outage": {func(context.Context) error { panic(supervisor.ErrUnavailable) }, false, 1, 2},
+		"escalation":        {func(context.Context) error { return supervisor.ErrEscalate }, true, 0, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := startPatient(t, func(db *supervisor.Spec) { db.Probe.Failures = 1 })
+			p.check.Do(c.check)
+			p.Sleep(11 * time.Second)
+			p.check.Pass()
+			if got := p.Ended(); got != c.ends {
+				t.Errorf("%s: the tree has ended: %v", name, got)
+			}
+			if got := mustFind(t, p.Tree, "shop").Restarts; got != c.restarts {
+				t.Errorf("%s: %d restarts counted, want %d", name, got, c.restarts)
+			}
+			if got := p.Started(); got != c.started {
+				t.Errorf("%s: started %d times, want %d", name, got, c.started)
+			}
+		})
+	}
 }
 
 func TestHangingRemedyIsBoundedAndAlone(t *testing.T) { // S33
@@ -708,6 +762,45 @@ func TestOldWordsOfAProbeAreForgotten(t *testing.T) { // S35, S33
 		all := p.Incidents()
 		if len(all) != 2 || len(all[0].Before) == 0 || len(all[1].Before) > 0 {
 			t.Errorf("incidents are %+v", all)
+		}
+	})
+}
+
+// TestWhatIsOnlyFoundOutLateHasNotSettled: a worker that never works is ready
+// for as long as it takes its probe to give up on it. That is one trouble, with
+// a longer backoff each time, until it is parked.
+func TestWhatIsOnlyFoundOutLateHasNotSettled(t *testing.T) { // S15, S16, S33, S35
+	synctest.Test(t, func(t *testing.T) {
+		p := startPatient(t, func(db *supervisor.Spec) {
+			db.Optional, db.Backoff.Attempts = true, 3
+		})
+		p.check.Fail(fmt.Errorf("%w: %w", supervisor.ErrUnavailable, errNoPong))
+		p.Sleep(3 * time.Minute)
+		p.RequireState("shop/db", supervisor.Parked)
+		var delays []time.Duration
+		for _, e := range p.Events() {
+			if e.Kind == supervisor.EventBackingOff {
+				delays = append(delays, e.Delay)
+			}
+		}
+		if want := []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond}; !slices.Equal(delays, want) {
+			t.Errorf("it backs off %v, want %v", delays, want)
+		}
+		if all := p.Incidents(); len(all) != 1 || all[0].Failures != 4 || all[0].Healed {
+			t.Errorf("incidents are %v, want one of 4 failures that is not healed", all)
+		}
+		if got := mustFind(t, p.Tree, "shop/db").Incident; got != 1 {
+			t.Errorf("the parked node tells of incident %d, want 1", got)
+		}
+		p.check.Pass()
+		if err := p.Restart(t.Context(), "shop/db"); err != nil {
+			t.Fatal(err)
+		}
+		p.Sleep(time.Minute)
+		p.check.Fail(errNoPong)
+		p.Sleep(31 * time.Second)
+		if got := p.Incidents(); len(got) != 2 {
+			t.Errorf("after a minute in which it was well, there are %d incidents, want another", len(got))
 		}
 	})
 }

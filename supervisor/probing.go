@@ -17,6 +17,7 @@ type prober struct {
 	care  *care
 
 	err       error // of the last check
+	is        marks // what err says besides
 	took      time.Duration
 	failures  int  // in a row
 	successes int  // in a row
@@ -82,7 +83,7 @@ func (p *prober) run() {
 		for p.failures >= p.Failures {
 			remedy := p.remedy()
 			if remedy == nil {
-				p.inc.unhealthy(fmt.Errorf("%d checks in a row failed: %w", p.failures, p.err))
+				p.inc.unhealthy(ending{err: fmt.Errorf("%d checks in a row failed: %w", p.failures, p.err), is: p.is})
 				return
 			}
 			if !p.try(remedy) {
@@ -126,8 +127,8 @@ func (p *prober) renew(began time.Time) <-chan time.Time {
 // check makes one, and counts.
 func (p *prober) check() bool {
 	began := time.Now()
-	p.err = p.inc.call("check", p.Timeout, p.Check)
-	p.took = time.Since(began)
+	end := p.inc.call("check", p.Timeout, p.Check)
+	p.err, p.is, p.took = end.err, end.is, time.Since(began)
 	if p.err != nil {
 		p.failures, p.successes = p.failures+1, 0
 	} else {
@@ -184,7 +185,7 @@ func (p *prober) try(remedy *Remedy) bool {
 	p.rung++
 	p.attempts[remedy.Name]++
 	p.care.try(remedy)
-	why := p.inc.call("remedy "+remedy.Name, remedy.Timeout, remedy.Do)
+	why := p.inc.call("remedy "+remedy.Name, remedy.Timeout, remedy.Do).err
 	if p.inc.ctx.Err() != nil || !p.check() {
 		return false
 	}
@@ -239,40 +240,41 @@ func (c *care) shown(number uint64) *ProbeState {
 // call runs f, a check or a remedy, in its turn and in a goroutine of its own,
 // and waits no longer than timeout for it. What f says after that, and after
 // the worker was told to stop, counts for nothing.
-func (inc *incarnation) call(what string, timeout time.Duration, f func(context.Context) error) error {
+func (inc *incarnation) call(what string, timeout time.Duration, f func(context.Context) error) ending {
 	deadline := time.Now().Add(timeout)
 	ctx, cancel := context.WithDeadline(inc.ctx, deadline)
 	defer cancel()
 	turn := fmt.Sprintf("%s (%s)", inc.path(), what)
 	if err := inc.tree.turns.take(ctx, turn); err != nil {
-		return err
+		return ending{err: err, is: unavailable}
 	}
-	result := make(chan error, 1)
+	result := make(chan ending, 1)
 	go inc.answer(ctx, turn, f, result)
 	select {
-	case err := <-result:
+	case end := <-result:
 		if time.Now().Before(deadline) {
-			return err
+			return end
 		}
 	case <-ctx.Done():
 	}
-	return fmt.Errorf("%w: no answer within %v", ErrUnavailable, timeout)
+	return ending{err: fmt.Errorf("%w: no answer within %v", ErrUnavailable, timeout), is: unavailable}
 }
 
 // answer gives the turn back before the result, so that nothing is found to
-// run any more that is known to have ended. The error is put into words here,
-// where its method may take its time.
-func (inc *incarnation) answer(ctx context.Context, turn string, f func(context.Context) error, result chan<- error) {
+// run any more that is known to have ended. The error is judged and put into
+// words here: its methods take their time from the check's.
+func (inc *incarnation) answer(ctx context.Context, turn string, f func(context.Context) error, result chan<- ending) {
 	err := errGoexit
 	defer func() {
 		if value := recover(); value != nil {
 			err = Recovered(value)
 		}
+		end := judge(inc, err)
 		if err != nil {
-			err = &worded{err, textOf(err)}
+			end.err = &worded{err, textOf(err)}
 		}
 		inc.tree.turns.giveBack(turn)
-		result <- err
+		result <- end
 	}()
 	err = f(ctx)
 }

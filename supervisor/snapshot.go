@@ -26,7 +26,7 @@ type Snapshot struct {
 	LastErr     error     // of its last failure or unclean stop
 	Impairment  error     // what it, or its probe, says while it works badly
 	Abandoned   int       // abandoned incarnations that still run
-	Incident    uint64    // that it is involved in; 0 if in none
+	Incident    uint64    // that it is involved in, or was parked over; 0 if in none
 	DependsOn   []string  // names of siblings, as its Spec has it
 
 	// Probe is what the incarnation's probe found last; nil before its first

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/coppice-go/coppice/supervisor"
 )
 
 // restful is how long an incident is over before it is told: what fails again
@@ -24,6 +27,18 @@ func (p *program) tellIncidents(ctx context.Context, log zerolog.Logger) <-chan 
 		p.tellThose(told, log, 0)
 	}()
 	return done
+}
+
+// fatal returns the incident over which the root gave up, the last one if it did
+// not: others can have begun after it.
+func fatal(incidents []supervisor.Incident, root string) (last supervisor.Incident) {
+	for _, i := range incidents {
+		last = i
+		if slices.ContainsFunc(i.Decisions, func(e supervisor.Event) bool { return e.Kind == supervisor.EventGaveUp && e.Path == root }) {
+			break
+		}
+	}
+	return last
 }
 
 // tellThose logs the incidents that have been over for that long and were not

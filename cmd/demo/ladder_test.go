@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/coppice-go/coppice/supervisor"
 )
 
 func TestTheTreeIsBeyondDoubt(t *testing.T) {
@@ -121,4 +123,19 @@ func count(list []string, s string) (n int) {
 		}
 	}
 	return n
+}
+
+// What the platform is told is why the shop gave up, not what happened to fail
+// after that.
+func TestTheFatalIncidentIsTold(t *testing.T) {
+	gaveUp := supervisor.Event{Kind: supervisor.EventGaveUp, Path: "shop"}
+	below := supervisor.Event{Kind: supervisor.EventGaveUp, Path: "shop/storage"}
+	all := []supervisor.Incident{
+		{ID: 7, Decisions: []supervisor.Event{below}}, {ID: 8, Decisions: []supervisor.Event{below, gaveUp}}, {ID: 9},
+	}
+	for n, want := range map[int]uint64{0: 0, 1: 7, 2: 8, 3: 8} {
+		if got := fatal(all[:n], "shop"); got.ID != want {
+			t.Errorf("of %d incidents %d is told, want %d", n, got.ID, want)
+		}
+	}
 }

@@ -135,6 +135,11 @@ func TestSIGHUPReloadsAndLeavesTheRestAlone(t *testing.T) {
 		}
 	}
 	d.keepsTheLastGood(file, after)
+	for _, workers := range []string{"2", "5"} { // the second while the first is read, or applied
+		write(t, file, `{"workers": `+workers+`}`)
+		d.signal(syscall.SIGHUP)
+	}
+	d.until("the last settings hold", func() bool { return d.incarnations()["shop/workers/5"] == 1 })
 	d.signal(syscall.SIGTERM)
 	if code := d.exit(10 * time.Second); code != exitOK {
 		t.Errorf("exit code %d, want %d", code, exitOK)
@@ -173,6 +178,8 @@ func TestBadSettingsAreToldBeforeAnythingStarts(t *testing.T) {
 	for config, want := range map[string][]string{
 		file:           {`shop.json:1: "workers" is 0`, `shop.json:2: "colour" is unknown`},
 		file + ".nope": {"no such file"},
+		os.TempDir():   {"is a directory"},
+		"/dev/zero":    {"zero has more than 65536 bytes"},
 	} {
 		code, out := execute(t, "-config", config, "-addr", freeAddr(t), "-probes", freeAddr(t), "-admin", freeAddr(t))
 		if code != exitUsage || strings.Count(out, "\n") != len(want) {

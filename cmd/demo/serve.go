@@ -116,9 +116,10 @@ func (p *program) goodbye(log zerolog.Logger) {
 // report leaves behind why the tree ended, the incident over which it did, and
 // how it looked: in the log, and where the platform looks for it.
 func (p *program) report(err error, log zerolog.Logger, stderr io.Writer) {
-	tree := p.sup.Snapshot().String()
-	if all := p.sup.Incidents(); len(all) > 0 {
-		tree = fmt.Sprintf("%s\n%s", tree, all[len(all)-1].Report()) // the stack, at its end, is what may be cut
+	snap := p.sup.Snapshot()
+	tree := snap.String()
+	if i := fatal(p.sup.Incidents(), snap.Path); i.ID > 0 {
+		tree = fmt.Sprintf("%s\n%s", tree, i.Report()) // the stack, at its end, is what may be cut
 	}
 	if forPeople(p.cfg.log, stderr) {
 		log.Error().Msg(err.Error())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -27,11 +28,27 @@ func readSettings(file string) (settings, error) {
 	if file == "" {
 		return defaultSettings, nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := readSome(file, maxSettings+1)
 	if err != nil {
 		return settings{}, fmt.Errorf("-config: %w", err)
 	}
+	if len(text) > maxSettings {
+		return settings{}, fmt.Errorf("-config: %s has more than %d bytes, which no settings have", filepath.Base(file), maxSettings)
+	}
 	return parseSettings(filepath.Base(file), text)
+}
+
+// maxSettings is how long the file may be: a wrong one can be of any length.
+const maxSettings = 64 << 10
+
+// readSome reads a file, or the first n bytes of it.
+func readSome(file string, n int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	return io.ReadAll(io.LimitReader(f, n))
 }
 
 // parseSettings parses {"workers": 4, "prices": "2s", …}. Its error holds every

@@ -42,7 +42,8 @@ func Observer(log zerolog.Logger) func(supervisor.Event) {
 
 // Level is Error for what a person should look into (a supervisor that gives
 // up, an abandoned goroutine), Warn for failures that the tree takes care of,
-// Info for nodes that become ready or end, and remedies that helped, and Debug for the steps between.
+// parking among them, Info for nodes that become ready or end, incidents that
+// healed and remedies that helped, and Debug for the steps between.
 func Level(e supervisor.Event) zerolog.Level {
 	switch e.Kind {
 	case supervisor.EventRemedy:
@@ -52,22 +53,24 @@ func Level(e supervisor.Event) zerolog.Level {
 		return zerolog.WarnLevel
 	case supervisor.EventGaveUp, supervisor.EventAbandoned:
 		return zerolog.ErrorLevel
-	case supervisor.EventExited, supervisor.EventStartFailed, supervisor.EventBackingOff,
-		supervisor.EventParked, supervisor.EventImpaired, supervisor.EventFenced, supervisor.EventWarning:
+	case supervisor.EventExited, supervisor.EventStartFailed, supervisor.EventBackingOff, supervisor.EventParked,
+		supervisor.EventImpaired, supervisor.EventFenced, supervisor.EventWarning:
 		return zerolog.WarnLevel
-	case supervisor.EventReady, supervisor.EventRecovered, supervisor.EventStopped,
-		supervisor.EventIgnored, supervisor.EventReturned, supervisor.EventHealed:
+	case supervisor.EventReady, supervisor.EventRecovered, supervisor.EventHealed, supervisor.EventStopped,
+		supervisor.EventIgnored, supervisor.EventReturned:
 		return zerolog.InfoLevel
 	}
 	return zerolog.DebugLevel
 }
 
-func stack(e supervisor.Event) string {
+func stack(e supervisor.Event) (stack string) {
+	defer func() { _ = recover() }() // the methods of the error are the worker's own
+	stack = e.Stack
 	var panicked *supervisor.PanicError
 	if e.Kind == supervisor.EventExited || e.Kind == supervisor.EventStartFailed {
 		if errors.As(e.Err, &panicked) {
-			return panicked.Stack()
+			stack = panicked.Stack()
 		}
 	}
-	return e.Stack
+	return stack
 }

@@ -58,11 +58,27 @@ func TestLevels(t *testing.T) {
 		supervisor.EventAbandoned:  zerolog.ErrorLevel,
 		supervisor.EventExited:     zerolog.WarnLevel,
 		supervisor.EventBackingOff: zerolog.WarnLevel,
+		supervisor.EventParked:     zerolog.WarnLevel,
 		supervisor.EventReady:      zerolog.InfoLevel,
+		supervisor.EventHealed:     zerolog.InfoLevel,
 		supervisor.EventStarted:    zerolog.DebugLevel,
 	} {
 		if got := zlog.Level(supervisor.Event{Kind: kind}); got != want {
 			t.Errorf("%s is logged at %v, want %v", kind, got, want)
 		}
+	}
+}
+
+// An explosive error is a failure whose methods are no better.
+type explosive struct{}
+
+func (explosive) Error() string { panic("no text") }
+func (explosive) Unwrap() error { panic("no cause") }
+
+func TestAnErrorWhoseMethodsPanicIsLogged(t *testing.T) {
+	var out bytes.Buffer
+	zlog.Observer(zerolog.New(&out))(supervisor.Event{Path: "shop/db", Kind: supervisor.EventExited, Err: explosive{}})
+	if !strings.Contains(out.String(), "shop/db") {
+		t.Errorf("the line is %q", out.String())
 	}
 }
