@@ -36,3 +36,11 @@ func TestFeedDeliversInOrderOrCounts(t *testing.T) { // S35
 		}
 	}
 }
+
+func TestAnEventThatNobodyObservesAllocatesNothing(t *testing.T) {
+	var f feed
+	f.start(nil, DefaultEventBuffer)
+	if n := testing.AllocsPerRun(100, func() { f.put(Event{Seq: f.number(), Kind: EventReady}, nil) }); n != 0 {
+		t.Errorf("it allocates %v times", n)
+	}
+}

@@ -94,7 +94,8 @@ func TestTestKitsAreForTests(t *testing.T) {
 	}
 }
 
-// importsBelow returns the imports of the product's files below dir.
+// importsBelow returns the imports of the product's files below dir. A module
+// of its own is no part of the product.
 func importsBelow(t *testing.T, root, dir string, not []string) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
@@ -103,7 +104,8 @@ func importsBelow(t *testing.T, root, dir string, not []string) map[string][]str
 			return err
 		}
 		rel, _ := filepath.Rel(root, path)
-		if d.IsDir() && (slices.Contains(not, filepath.ToSlash(rel)) || d.Name() == "testdata") {
+		nested := rel != "." && isModule(path)
+		if d.IsDir() && (nested || slices.Contains(not, filepath.ToSlash(rel)) || d.Name() == "testdata") {
 			return filepath.SkipDir
 		}
 		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
@@ -123,4 +125,9 @@ func importsBelow(t *testing.T, root, dir string, not []string) map[string][]str
 		t.Fatal(err)
 	}
 	return found
+}
+
+func isModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
 }

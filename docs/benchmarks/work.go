@@ -1,0 +1,254 @@
+package main
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+// errDash says that the contestant does not do the work.
+var errDash = errors.New("does not do this")
+
+// A work is something that all contestants are measured at.
+type work struct {
+	name    string
+	unit    unit
+	want    func(size) int // how many things are done, each of which is counted
+	measure func(*host, size) (sample, error)
+}
+
+// A sample is one measurement: the cost of one thing, and how many were done.
+type sample struct {
+	cost float64
+	did  int
+}
+
+// A size says how much of everything there is.
+type size struct {
+	children int // of the large trees
+	restarts int // of one child, in a row
+	crashers int // that fail all the while, next to each other
+	each     int // how often each of those fails
+	pairs    int // of add and remove
+	answers  int // of /readyz
+}
+
+func newSize(children int, quick bool) size {
+	s := size{children: children, restarts: 100_000, crashers: 1_000, each: 200, pairs: 20_000, answers: 1_000_000}
+	if quick {
+		s.restarts, s.each, s.pairs, s.answers = 20_000, 50, 5_000, 100_000
+	}
+	if children < s.crashers { // a trial of the harness
+		s.crashers, s.restarts, s.each, s.pairs, s.answers = 10, 100, 5, 80, 100
+	}
+	return s
+}
+
+// few is how many siblings idle beside what is called a small tree.
+func (s size) few() int { return min(1_000, s.children) }
+
+// depth is how many levels of supervisors have the children below the lowest.
+func (s size) depth() int { return max(1, int(math.Round(math.Log10(float64(s.children))))-1) }
+
+// leaves is how many children a nest has: 100,000 below 11,111 supervisors.
+func leaves(depth int) int { return int(math.Pow10(depth + 1)) }
+
+func per(took time.Duration, n int) float64 { return float64(took) / float64(n) }
+
+func start(h *host, s size) (sample, error) {
+	children, up, _ := idlers(s.children)
+	began := time.Now()
+	t := h.start(children)
+	up.wait()
+	t.settle()
+	took := time.Since(began)
+	t.stop()
+	return sample{per(took, s.children), up.count()}, nil
+}
+
+func stop(h *host, s size) (sample, error) {
+	children, up, gone := idlers(s.children)
+	t := h.start(children)
+	up.wait()
+	t.settle()
+	runtime.GC()
+	began := time.Now()
+	t.stop()
+	return sample{per(time.Since(began), s.children), gone.count()}, nil
+}
+
+func add(h *host, s size) (sample, error) {
+	children, up, _ := idlers(s.children)
+	t := h.start(nil)
+	defer t.stop()
+	t.settle()
+	began := time.Now()
+	for _, ch := range children {
+		t.add(ch)
+	}
+	up.wait()
+	return sample{per(time.Since(began), s.children), up.count()}, nil
+}
+
+// restart is the median from a child's failure to its next start.
+func restart(h *host, s size) (sample, error) {
+	took := restartsBeside(h, s.few(), s.restarts)
+	slices.Sort(took)
+	return sample{float64(took[len(took)/2]), len(took)}, nil
+}
+
+// siblings is the mean time of a restart in a large tree by that in a small
+// one. It is the mean because that has the garbage collector's share in it.
+func siblings(h *host, s size) (sample, error) {
+	small := restartsBeside(h, 10, s.restarts)
+	large := restartsBeside(h, s.children, s.restarts)
+	return sample{sum(large) / sum(small), len(large)}, nil
+}
+
+// restartsBeside has one child fail again and again, beside so many that idle.
+func restartsBeside(h *host, siblings, times int) []time.Duration {
+	children, up, _ := idlers(siblings)
+	one := newCrew(1, times, failByError)
+	t := h.start(append(children, one.children...))
+	defer t.stop()
+	up.wait()
+	one.up.wait()
+	t.settle()
+	runtime.GC()
+	one.fail(t)
+	return one.restarts()
+}
+
+func sum(took []time.Duration) (total float64) {
+	for _, d := range took {
+		total += float64(d)
+	}
+	return total
+}
+
+func throughput(h *host, s size) (sample, error) { return failing(h, s.crashers, s.each, failByError) }
+func panics(h *host, s size) (sample, error)     { return failing(h, s.crashers, s.each, failByPanic) }
+func storm(h *host, s size) (sample, error)      { return failing(h, s.children, 1, failByError) }
+
+// failing has all children of a tree fail side by side.
+func failing(h *host, children, times int, fail func() error) (sample, error) {
+	c := newCrew(children, times, fail)
+	t := h.start(c.children)
+	defer t.stop()
+	c.up.wait()
+	t.settle()
+	runtime.GC()
+	took := c.fail(t)
+	return sample{per(took, children*times), len(c.restarts())}, nil
+}
+
+func nestStart(h *host, s size) (sample, error) { return nested(h, s, true) }
+func nestStop(h *host, s size) (sample, error)  { return nested(h, s, false) }
+
+// nested starts and stops a deep tree, and returns what one of both took.
+func nested(h *host, s size, wantStart bool) (sample, error) {
+	if h.nest == nil {
+		return sample{}, errDash
+	}
+	n := leaves(s.depth())
+	up, gone := newGate(n), newGate(n)
+	began := time.Now()
+	t := h.nest(s.depth(), &child{up: up, gone: gone})
+	up.wait()
+	t.settle()
+	took := time.Since(began)
+	if wantStart {
+		t.stop()
+		return sample{per(took, n), up.count()}, nil
+	}
+	runtime.GC()
+	began = time.Now()
+	t.stop()
+	return sample{per(time.Since(began), n), gone.count()}, nil
+}
+
+func pairsBy(callers int) func(*host, size) (sample, error) {
+	return func(h *host, s size) (sample, error) {
+		t := h.start(nil)
+		defer t.stop()
+		t.settle()
+		gone := newGate(s.pairs)
+		var all sync.WaitGroup
+		began := time.Now()
+		for range callers {
+			all.Go(func() { addAndRemove(t, s.pairs/callers, gone) })
+		}
+		all.Wait()
+		return sample{per(time.Since(began), s.pairs), gone.count()}, nil
+	}
+}
+
+// addAndRemove waits until each child runs before it removes it: not all
+// contestants promise that of their add.
+func addAndRemove(t tree, times int, gone *gate) {
+	for range times {
+		up := newGate(1)
+		remove := t.add(&child{up: up, gone: gone})
+		up.wait()
+		remove()
+	}
+}
+
+// memory is the heap and the stacks that a child takes while it idles.
+func memory(h *host, s size) (sample, error) {
+	children, up, _ := idlers(s.children)
+	before := inUse()
+	t := h.start(children)
+	up.wait()
+	t.settle()
+	cost := (inUse() - before) / float64(s.children)
+	t.stop()
+	runtime.KeepAlive(children)
+	return sample{cost, up.count()}, nil
+}
+
+func inUse() float64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc + m.StackInuse)
+}
+
+func readyz(nodes int) func(*host, size) (sample, error) {
+	return func(h *host, s size) (sample, error) {
+		if h.readyz == nil {
+			return sample{}, errDash
+		}
+		t, handler := h.readyz(min(nodes, s.children))
+		defer t.stop()
+		w, r := &response{header: http.Header{}}, httptest.NewRequest(http.MethodGet, "/readyz", nil)
+		began := time.Now()
+		for range s.answers {
+			handler.ServeHTTP(w, r)
+		}
+		return sample{per(time.Since(began), s.answers), w.good}, nil
+	}
+}
+
+// A response counts the good answers, and is the least that can be written to.
+type response struct {
+	header http.Header
+	bad    bool
+	good   int
+}
+
+func (w *response) Header() http.Header  { return w.header }
+func (w *response) WriteHeader(code int) { w.bad = code != http.StatusOK }
+
+func (w *response) Write(text []byte) (int, error) {
+	if !w.bad {
+		w.good++
+	}
+	return len(text), nil
+}
