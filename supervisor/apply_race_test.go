@@ -161,7 +161,7 @@ func TestSupervisorThatRestartsFindsItsNewSpec(t *testing.T) { // S31
 	sup, stop := run(t, sub(0), supervisor.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	for i := range scale(1000, 200) {
+	for i := range scale(1000, 30) {
 		crash.Store(1)
 		var appliers sync.WaitGroup
 		for range 3 {

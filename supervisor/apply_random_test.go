@@ -19,7 +19,7 @@ import (
 // What Diff says beforehand is what happens, and all that happens; the same
 // Spec again changes nothing.
 func TestApplyMakesTheTreeThatNewWould(t *testing.T) { // S31
-	for seed := range uint64(scale(500, 50)) {
+	for seed := range uint64(scale(500, 10)) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 31))
 			x := randomTree(random, "app", 3)

@@ -12,13 +12,19 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/coppice-go/coppice/supervisor"
 	"github.com/coppice-go/coppice/supervisor/zlog"
 )
 
 // serve runs the shop until a signal, or until its tree gives up.
 func serve(cfg config, stdout, stderr io.Writer) error {
 	log := newLog(cfg.log, stderr)
-	p, err := newProgram(cfg, log, zlog.Observer(log))
+	observe := zlog.Observer(log)
+	p, err := newProgram(cfg, log, func(e supervisor.Event) {
+		if e.Kind != supervisor.EventHealed { // its incident is told when it is over for good
+			observe(e)
+		}
+	})
 	if err != nil {
 		return err
 	}
