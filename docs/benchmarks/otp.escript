@@ -34,6 +34,7 @@ measure("restart in a large tree" ++ _, #{children := N, restarts := Times}) ->
     {lists:sum(Large) / lists:sum(Small), length(Large)};
 measure("throughput of restarts", #{crashers := N, each := Times}) -> failing(N, Times, exit);
 measure("panics", #{crashers := N, each := Times}) -> failing(N, Times, error);
+measure("storm", #{children := N}) when N > 10000 -> none; % minutes: see init
 measure("storm", #{children := N}) -> failing(N, 1, exit);
 measure("nested start", #{depth := Depth}) ->
     {Took, _} = timed(fun() -> nest(Depth) end),
