@@ -1,9 +1,6 @@
 package supervisor
 
-import (
-	"container/heap"
-	"sync"
-)
+import "container/heap"
 
 // apply makes the Spec of a call the supervisor's own, and its children what
 // that says. Those that were added by calls stay as they are. The call is
@@ -62,10 +59,10 @@ func (c *core) govern(spec *Spec, byName map[string]*Spec) (gone, changed []*chi
 
 // admit adopts the children that are new in the Spec.
 func (c *core) admit(old *Spec) (added []*child) {
-	was := sync.OnceValue(old.byName)
+	was := old.byName()
 	for i := range c.spec.Children {
 		spec := &c.spec.Children[i]
-		if c.byName[spec.Name] != nil || spec.Restart == Temporary && spent(was()[spec.Name], spec) {
+		if c.byName[spec.Name] != nil || spec.Restart == Temporary && spent(was[spec.Name], spec) {
 			continue
 		}
 		ch := c.adopt(spec)
