@@ -19,7 +19,7 @@ import (
 // stop, start and restart, while workers crash. Every call is answered; one more
 // Apply makes exactly what its Spec says, and what was added.
 func TestApplyAmongOtherCalls(t *testing.T) { // S31, S30
-	for seed := range uint64(scale(8, 2)) {
+	for seed := range uint64(scale(8, 1)) {
 		sup, stop := run(t, crashingTree(t, rand.New(rand.NewPCG(seed, 0)), 20), supervisor.Options{MaxAbandoned: -1})
 		var callers sync.WaitGroup
 		for caller := range uint64(30) {

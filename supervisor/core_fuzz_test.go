@@ -15,7 +15,7 @@ import (
 // to it, in any order, and checks after every step what must always hold. At
 // the end it lets everything heal, and then stops it: nothing may be stuck.
 func FuzzCore(f *testing.F) {
-	for seed := range 64 {
+	for seed := range seeds() {
 		data := make([]byte, 200)
 		x := uint32(seed*2654435761 + 1)
 		for i := range data {
@@ -28,6 +28,15 @@ func FuzzCore(f *testing.F) {
 		w := newFuzzWorld(t, &fuzzBytes{data: data})
 		w.run()
 	})
+}
+
+// seeds is how many histories the fuzzers begin with: few with -short, which is
+// run many times.
+func seeds() int {
+	if testing.Short() {
+		return 16
+	}
+	return 64
 }
 
 type fuzzBytes struct{ data []byte }

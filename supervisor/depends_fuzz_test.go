@@ -13,7 +13,7 @@ import (
 // roused children.
 func FuzzDependents(f *testing.F) { // S12, S16, S17, S23, S29
 	random := rand.NewChaCha8([32]byte{2})
-	for range 64 {
+	for range seeds() {
 		data := make([]byte, 200)
 		_, _ = random.Read(data) // never fails
 		f.Add(data)

@@ -250,7 +250,7 @@ func (p *plan) independent(random *rand.Rand) (a, b int, ok bool) {
 // those that a failure does not concern do nothing.
 func TestDependentsMoveAsANaiveModelSays(t *testing.T) { // S12, S23
 	random := rand.New(rand.NewPCG(1, 2))
-	for range scale(400, 20) {
+	for range scale(400, 8) {
 		p := newPlan(random)
 		synctest.Test(t, func(t *testing.T) {
 			n := len(p.needs)
@@ -274,7 +274,7 @@ func TestDependentsMoveAsANaiveModelSays(t *testing.T) { // S12, S23
 // TestChainIsRestForOne: children each of which needs the one before do the
 // same, event for event, as under RestForOne.
 func TestChainIsRestForOne(t *testing.T) { // S11, S12
-	for seed := range uint64(scale(200, 10)) {
+	for seed := range uint64(scale(200, 4)) {
 		var traces [2]string
 		for i, strategy := range []supervisor.Strategy{supervisor.RestForOne, supervisor.DependentsForOne} {
 			synctest.Test(t, func(t *testing.T) { traces[i] = chainTrace(t, strategy, rand.New(rand.NewPCG(seed, 1))) })

@@ -122,7 +122,7 @@ func TestCallsReachASupervisorThatJustStarts(t *testing.T) { // S30
 			}
 		})
 	}
-	for range scale(2000, 50) {
+	for range scale(2000, 20) {
 		if err := sup.Restart(ctx, "app/sub"); err != nil {
 			t.Fatal(err)
 		}
@@ -319,7 +319,7 @@ func TestAddNumbersNamelessChildren(t *testing.T) { // S44
 
 // TestRemovedPathsKeepNoMemory adds and removes 100,000 children.
 func TestRemovedPathsKeepNoMemory(t *testing.T) { // S44
-	n := scale(100_000, 500)
+	n := scale(100_000, 200)
 	sup, stop := run(t, supervisor.Spec{Name: "pool", Children: []supervisor.Spec{}}, supervisor.Options{})
 	defer stop()
 	idle := supervisor.Spec{Run: supervisor.Func(func(ctx context.Context) error { <-ctx.Done(); return nil })}
@@ -334,7 +334,7 @@ func TestRemovedPathsKeepNoMemory(t *testing.T) { // S44
 			}
 		}
 	}
-	churn(scale(1000, 500))
+	churn(scale(1000, 200))
 	heap, goroutines := usage()
 	churn(n)
 	heap2, goroutines2 := usage()

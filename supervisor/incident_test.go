@@ -536,7 +536,7 @@ func TestIncidentOutlivesTheList(t *testing.T) { // S35
 // TestIncidentsDuringAStorm: each of a thousand children fails three times, and
 // its incident is told to the end, though they are far more than are listed.
 func TestIncidentsDuringAStorm(t *testing.T) { // S35
-	n, goOn := scale(1_000, 100), make(chan struct{})
+	n, goOn := scale(1_000, 70), make(chan struct{})
 	spec := supervisor.Spec{Name: "app", Intensity: supervisor.Unlimited, Concurrent: true}
 	for i := range n {
 		spec.Children = append(spec.Children, failsThrice(fmt.Sprint(i), goOn))

@@ -718,14 +718,14 @@ func TestProbesBearEverythingAtOnce(t *testing.T) { // S28, S33
 		return nil
 	}
 	spec := supervisor.Spec{Name: "app", Intensity: supervisor.Unlimited, Children: []supervisor.Spec{}}
-	for i := range 50 {
+	for i := range scale(50, 10) {
 		spec.Children = append(spec.Children, supervisor.Spec{Name: fmt.Sprint(i), Run: worker, BeatTimeout: 20 * time.Millisecond,
 			Backoff: supervisor.Backoff{Min: time.Millisecond, Max: time.Millisecond},
 			Probe: &supervisor.Probe{Check: chaos, Interval: time.Millisecond, Timeout: time.Millisecond, Failures: 2,
 				Remedies: []supervisor.Remedy{{Name: "r", Do: chaos, Timeout: time.Millisecond, Cooldown: time.Millisecond}}}})
 	}
 	sup, stop := run(t, spec, supervisor.Options{Observer: func(supervisor.Event) {}})
-	for n.Load() < uint64(scale(50_000, 1_000)) {
+	for n.Load() < uint64(scale(50_000, 300)) {
 		sup.Snapshot()
 		_ = sup.Restart(t.Context(), "app/7")
 	}

@@ -11,7 +11,7 @@ import (
 
 // TestTenThousandCrashesLeaveNothingBehind: by error, by panic and by Goexit.
 func TestTenThousandCrashesLeaveNothingBehind(t *testing.T) { // S28
-	n := int64(scale(10_000, 1_000))
+	n := int64(scale(10_000, 300))
 	var crashes atomic.Int64
 	var allowed atomic.Int64
 	enough := make(chan struct{}, 1)
