@@ -33,6 +33,7 @@ func TestEveryFaultOfTheSettingsIsToldWithItsLine(t *testing.T) {
 		"{\n\"workers\":":               {"shop.json:2: it is no JSON"},
 		`{"workers": 2`:                 {"it is no JSON"},
 		`{"workers": 2} {}`:             {"there is more"},
+		`{}]`:                           {"there is more"},
 		`{"workers": 2, "workers": 3}`:  {`"workers" is there twice`},
 		`{"workers": 99}`:               {"from 1 to 64"},
 		`{"workers": "many"}`:           {"from 1 to 64"},

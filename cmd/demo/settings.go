@@ -88,7 +88,7 @@ func (p *settingsParser) object() {
 	}
 	if _, err := p.json.Token(); err != nil {
 		p.fault("it is no JSON: the object has no end")
-	} else if p.json.More() {
+	} else if _, err := p.json.Token(); err != io.EOF { // More would take a ']' for an end
 		p.fault("there is more after the object; remove it")
 	}
 }
