@@ -60,8 +60,9 @@ func (a *ailing) walk(r *runner) {
 func (a *ailing) visit(r *runner) (below []*runner) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for s := Down; s <= a.worst && s < Up; s++ {
-		a.total += r.core.ill.count[s]
+	a.total += r.core.counts[allDown]
+	if a.worst >= Degraded {
+		a.total += r.core.counts[allDegraded]
 	}
 	if r.core.ill.pending != nil {
 		a.waiting = append(a.waiting, r)

@@ -11,7 +11,7 @@ import (
 // does nothing. It costs one atomic store, and panics if ctx is no worker's.
 func Beat(ctx context.Context) {
 	if h := heartOf(ctx, "Beat"); h != nil {
-		h.owesAnew()
+		h.owesAnew(h.now())
 	}
 }
 

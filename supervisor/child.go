@@ -15,6 +15,7 @@ type child struct {
 	rank       uint64 // ascending in start order
 
 	prevIll, nextIll *child // in the list of children that are not Up
+	counted          stake  // what it is counted for
 
 	needs    []*child        // what it depends on
 	neededBy map[*child]bool // what depends on it; nil unless the strategy is DependentsForOne

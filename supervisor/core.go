@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -30,7 +31,7 @@ type core struct {
 	again  *queue // Strict: children whose failed start is tried again once all is quiet
 	budget budget
 
-	counts // over the children; kept by alter
+	counts counts // over the children; kept by alter
 	ill    ill
 
 	ready    bool      // announced
@@ -144,7 +145,7 @@ func (c *core) adopt(spec *Spec) *child {
 	}
 	ch.ghosts = c.haunts(ch)
 	c.add(ch)
-	c.count(ch)
+	c.recount(ch)
 	return ch
 }
 
@@ -177,7 +178,7 @@ func (c *core) take(in input) {
 	case exited:
 		c.exited(in.child, ending{in.err, in.is, in.from})
 		if in.from != nil {
-			c.act(action{do: leave, child: in.child, within: in.from})
+			c.act(leave, in.child).within = in.from
 		}
 	case impaired:
 		c.impaired(in.child, in.by, in.err)
@@ -205,13 +206,13 @@ func (c *core) take(in input) {
 func (c *core) proceed() {
 	for c.move() {
 	}
-	if c.awaited == 0 && !c.ready && !c.closing {
+	if c.counts[awaited] == 0 && !c.ready && !c.closing {
 		c.ready, c.incident = true, nil
-		c.act(action{do: announce})
+		c.act(announce, nil)
 	}
-	if c.closing && c.live == 0 && !c.ended {
+	if c.closing && c.counts[running] == 0 && !c.ended {
 		c.ended = true
-		c.act(action{do: finish, err: c.failure})
+		c.act(finish, nil).err = c.failure
 	}
 }
 
@@ -241,7 +242,7 @@ func (c *core) mayStop(ch *child) bool {
 	if c.spec.Strategy == DependentsForOne {
 		return ch.mayStop()
 	}
-	return c.stopping == 0 || c.spec.Concurrent
+	return c.counts[halting] == 0 || c.spec.Concurrent
 }
 
 // mayStart reports whether it is the turn of ch, the first that waits to start.
@@ -249,7 +250,7 @@ func (c *core) mayStart(ch *child) bool {
 	if c.spec.Strategy == DependentsForOne {
 		return ch.mayStart()
 	}
-	return c.stops.empty() && c.stopping+c.gating == 0
+	return c.stops.empty() && c.counts[halting]+c.counts[gating] == 0
 }
 
 // quiet reports whether nothing moves, nor is about to: what waits to start
@@ -257,7 +258,7 @@ func (c *core) mayStart(ch *child) bool {
 //
 // Only Strict supervisors wait for it; one that is not Strict any more does not.
 func (c *core) quiet() bool {
-	return !c.spec.Strict || c.moving == 0 && c.stops.empty() && (c.starts.empty() || c.gating > 0)
+	return !c.spec.Strict || c.counts[moving] == 0 && c.stops.empty() && (c.starts.empty() || c.counts[gating] > 0)
 }
 
 // become is the one place where a child's state changes.
@@ -288,20 +289,18 @@ func (c *core) aim(ch *child, g goal) {
 // alter changes what the counts depend on, and keeps them true.
 func (c *core) alter(ch *child, change func(*child)) {
 	before := ch.stance()
-	c.discount(ch)
 	change(ch)
-	c.count(ch)
+	c.recount(ch)
 	ch.shift(before)
 }
 
-func (c *core) count(ch *child) {
-	c.tally(ch, 1)
-	c.ill.add(ch)
-}
+func (c *core) recount(ch *child) { c.countAs(ch, ch.worth()) }
 
-func (c *core) discount(ch *child) {
-	c.tally(ch, -1)
-	c.ill.remove(ch)
+func (c *core) countAs(ch *child, is stake) {
+	was := ch.counted
+	ch.counted = is
+	c.counts.move(was, is)
+	c.ill.move(ch, was, is)
 }
 
 // await makes the child overdue after d.
@@ -310,22 +309,28 @@ func (c *core) await(ch *child, d time.Duration) {
 	c.due.put(ch)
 }
 
-func (c *core) act(a action) {
-	if a.child != nil {
-		a.number, a.spec = orDefault(a.number, a.child.incarnation), a.child.spec
+// act adds one thing to do, about ch, or about the supervisor itself for nil.
+// What it returns, to be filled in, is good until the next.
+func (c *core) act(do verb, ch *child) *action {
+	n := len(c.out)
+	c.out = slices.Grow(c.out, 1)[:n+1]
+	a := &c.out[n]
+	*a = action{do: do, child: ch, within: c.incidentNow(ch)}
+	if ch != nil {
+		a.number, a.spec = ch.incarnation, ch.spec
 	}
-	if a.within == nil {
-		a.within = c.incidentNow(a.child)
-	}
-	c.out = append(c.out, a)
+	return a
 }
 
-func (c *core) emit(ch *child, kind EventKind, err error) {
-	c.act(action{do: emit, child: ch, event: kind, err: err})
+func (c *core) emit(ch *child, kind EventKind, err error) *action {
+	a := c.act(emit, ch)
+	a.event, a.err = kind, err
+	return a
 }
 
 func (c *core) emitDelay(ch *child, kind EventKind, d time.Duration, err error) {
-	c.act(action{do: emit, child: ch, event: kind, err: err, delay: d, until: ch.due})
+	a := c.emit(ch, kind, err)
+	a.delay, a.until = d, ch.due
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -39,7 +39,6 @@ func (c *core) apply(call *call) {
 // more, and those that must be restarted for it, the running ones first: what
 // has to stop does so before anything starts.
 func (c *core) govern(spec *Spec, byName map[string]*Spec) (gone, changed []*child) {
-	c.each(c.first, c.discount)
 	c.spec, c.budget.limit = spec, spec.Intensity.withDefaults()
 	var idle []*child
 	for ch := c.first; ch != nil; ch = ch.next {
@@ -53,7 +52,7 @@ func (c *core) govern(spec *Spec, byName map[string]*Spec) (gone, changed []*chi
 			idle = append(idle, ch)
 		}
 	}
-	c.each(c.first, c.count)
+	c.each(c.first, c.recount)
 	return gone, append(changed, idle...)
 }
 
@@ -87,7 +86,7 @@ func (c *core) revise(ch *child, spec *Spec) (restart bool) {
 		ch.successor = spec
 	} else {
 		ch.spec, ch.successor = spec, nil
-		c.act(action{do: respec, child: ch})
+		c.act(respec, ch)
 	}
 	ch.dynamic = false
 	return restart
@@ -155,7 +154,7 @@ func (c *core) handOn(ch *child, call *call) {
 	if !ch.dynamic && ch.goal == up && ch.spec.isSupervisor() && ch.state.running() && !ch.doomed {
 		below := newCall(opApply, ch.spec.Name)
 		call.below = append(call.below, below)
-		c.act(action{do: handOn, child: ch, call: below})
+		c.act(handOn, ch).call = below
 	}
 }
 

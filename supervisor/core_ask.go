@@ -260,7 +260,8 @@ func (c *core) answer(call *call, err error) {
 	if err != nil {
 		err = &pathError{pathOf(c.path, call.name), err}
 	}
-	c.act(action{do: reply, call: call, err: err})
+	a := c.act(reply, nil)
+	a.call, a.err = call, err
 }
 
 // present is OTP's answer to an Add of a name that is taken.

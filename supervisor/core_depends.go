@@ -143,6 +143,9 @@ var waiting = map[State]EventKind{BackingOff: EventBackingOff, Parked: EventPark
 // rouse shortens the backoff of what needs ch, and waits for nothing else: with
 // ch as it is now the next attempt may well succeed.
 func (c *core) rouse(ch *child) {
+	if len(ch.neededBy) == 0 {
+		return
+	}
 	var sleepers []*child
 	for by := range ch.neededBy {
 		if waiting[by.state] != "" && !slices.ContainsFunc(by.needs, (*child).ailing) {

@@ -674,7 +674,7 @@ func (w *fuzzWorld) recount() {
 			w.excused[ch] = w.excused[ch] && ch.doomed
 		}
 		w.excused[ch] = w.excused[ch] || ch.successor != nil || ch.doomed && ch.cause == ErrRestart
-		want.tally(ch, 1)
+		want.move(0, ch.worth())
 		if ch.status() != Up {
 			ills = append(ills, ch.path)
 		}
@@ -690,8 +690,8 @@ func (w *fuzzWorld) recount() {
 	}
 	w.recountNeighbours()
 	w.checkQueues()
-	if c.counts != want || c.ill.count[Down]+c.ill.count[Degraded] != len(ills) {
-		w.fail("counts are %+v and %v, want %+v and %d", c.counts, c.ill.count, want, len(ills))
+	if c.counts != want || c.counts[allDown]+c.counts[allDegraded] != len(ills) {
+		w.fail("counts are %v, want %v and %d", c.counts, want, len(ills))
 	}
 	if n := listed(c.ill.workers) + listed(c.ill.supervisors) + listed(c.ill.pending); n != len(ills) {
 		w.fail("%d ailing children are listed, want %d", n, len(ills))
@@ -730,12 +730,12 @@ func (w *fuzzWorld) recountNeighbours() {
 // everyWorkerUpIfUp is what Up means, told without counts.
 func (w *fuzzWorld) everyWorkerUpIfUp() {
 	c := w.core
-	if c.spec.Quorum > 0 || c.health.status(0) == Down {
+	if c.spec.Quorum > 0 || c.counts.status(0) == Down {
 		return
 	}
 	for ch := c.first; ch != nil; ch = ch.next {
 		if !ch.spec.Optional && ch.state != Ready && !ch.over {
-			w.fail("the supervisor is %v with %s %v", c.health.status(0), ch.path, ch.state)
+			w.fail("the supervisor is %v with %s %v", c.counts.status(0), ch.path, ch.state)
 		}
 	}
 }

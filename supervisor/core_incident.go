@@ -32,14 +32,14 @@ func (c *core) involve(ch *child, incident *trouble) {
 	}
 	c.dismiss(ch, false)
 	ch.incident, ch.involved = incident, true
-	c.act(action{do: join, child: ch})
+	c.act(join, ch)
 }
 
 // dismiss ends the child's part in its incident, if it has one: well says that
 // it is ready again.
 func (c *core) dismiss(ch *child, well bool) {
 	if ch.involved {
-		c.act(action{do: leave, child: ch, well: well})
+		c.act(leave, ch).well = well
 		ch.involved = false
 	}
 }
@@ -51,7 +51,7 @@ func (c *core) hold() {
 		c.incident = c.newIncident()
 	}
 	c.held = true
-	c.act(action{do: join})
+	c.act(join, nil)
 }
 
 // incidentNow returns what an action about ch, or about the supervisor itself

@@ -56,7 +56,7 @@ func (c *core) report(ch *child, err error, failure bool) {
 	if err != nil {
 		ch.lastErr = err
 	}
-	c.act(action{do: emit, child: ch, event: kind, err: err, failed: failure})
+	c.emit(ch, kind, err).failed = failure
 	if ch.readyAt.IsZero() {
 		c.resolve(ch, up, err)
 	}
@@ -150,7 +150,7 @@ func (c *core) allow(ch *child, err error) bool {
 func (c *core) drop(ch *child, failure error) {
 	c.become(ch, Failed)
 	c.resolve(ch, up, failure)
-	c.act(action{do: release, child: ch})
+	c.act(release, ch)
 	c.incident = c.incidentNow(ch)
 	c.giveUp(failure)
 	c.dismiss(ch, false)
@@ -173,12 +173,16 @@ func (c *core) tires(ch *child) bool {
 // have nothing to do with what was before it. The time that it takes to give up
 // on one that is impaired says nothing for it.
 func (c *core) settled(ch *child) bool {
-	return !ch.readyAt.IsZero() && ch.spec.Backoff.settled(orDefault(ch.unwell, c.now).Sub(ch.readyAt))
+	if ch.readyAt.IsZero() {
+		return false
+	}
+	well := orDefault(ch.unwell, c.now).Sub(ch.readyAt)
+	return ch.spec.Backoff.settled(well)
 }
 
 // delay returns how long ch waits for its next start.
 func (c *core) delay(ch *child) time.Duration {
-	if c.spec.Strict {
+	if c.spec.Strict || ch.spec.Backoff.none {
 		return 0
 	}
 	return ch.spec.Backoff.delay(ch.attempt, c.random())
@@ -186,6 +190,10 @@ func (c *core) delay(ch *child) time.Duration {
 
 func (c *core) backOff(ch *child, d time.Duration, err error) {
 	c.become(ch, BackingOff)
+	if d == 0 && !c.spec.Strict { // Strict: in the order of OTP
+		c.retry(ch)
+		return
+	}
 	c.await(ch, d)
 	if d > 0 {
 		c.emitDelay(ch, EventBackingOff, d, err)
@@ -221,7 +229,7 @@ func (c *core) finished(ch *child, how error) {
 // autoShutdown ends the supervisor if that was the Significant end it waits
 // for: within the incident of the child, if that failed.
 func (c *core) autoShutdown(within *trouble) {
-	last := c.spec.AutoShutdown == AllSignificant && c.significant == 0
+	last := c.spec.AutoShutdown == AllSignificant && c.counts[significant] == 0
 	if c.closing || !last && c.spec.AutoShutdown != AnySignificant {
 		return
 	}

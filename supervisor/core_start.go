@@ -47,7 +47,7 @@ func (c *core) start(ch *child) {
 		c.await(ch, ch.spec.startTimeout())
 	}
 	c.emit(ch, EventStarted, nil)
-	c.act(action{do: start, child: ch})
+	c.act(start, ch)
 }
 
 func (c *core) becameUp(ch *child) {

@@ -62,7 +62,8 @@ func (c *core) tell(ch *child) {
 		c.await(ch, max(lastChance, until.Sub(c.now)))
 	}
 	c.emit(ch, EventStopping, ch.cause)
-	c.act(action{do: stop, child: ch, err: ch.cause, until: until})
+	a := c.act(stop, ch)
+	a.err, a.until = ch.cause, until
 }
 
 // obeyed records how a child ended that was told to. One that says that its
@@ -106,7 +107,7 @@ func (c *core) stopped(ch *child, why error) {
 	c.join(ch, alone)
 	c.dismiss(ch, false)
 	ch.incident = nil
-	c.act(action{do: release, child: ch})
+	c.act(release, ch)
 	c.resolve(ch, down, nil)
 	c.resolve(ch, up, why)
 }
@@ -118,7 +119,7 @@ func (c *core) forget(ch *child) {
 	}
 	c.dismiss(ch, false)
 	c.isolate(ch)
-	c.discount(ch)
+	c.countAs(ch, 0)
 	c.remove(ch)
 }
 
@@ -127,14 +128,14 @@ func (c *core) abandon(ch *child) {
 	ch.ghosts++
 	c.haunted = true
 	c.emit(ch, EventAbandoned, nil)
-	c.act(action{do: abandon, child: ch})
+	c.act(abandon, ch)
 	c.resolve(ch, down, ErrAbandoned)
 	c.halted(ch)
 }
 
 func (c *core) returned(ch *child, number uint64) {
 	ch.ghosts--
-	c.act(action{do: emit, child: ch, number: number, event: EventReturned})
+	c.emit(ch, EventReturned, nil).number = number
 	if ch.state == Fenced && !ch.fenced() {
 		c.become(ch, Pending)
 		c.launch(ch)
@@ -147,7 +148,7 @@ func (c *core) giveUp(failure error) {
 		return
 	}
 	c.hold()
-	c.act(action{do: emit, event: EventGaveUp, err: failure})
+	c.emit(nil, EventGaveUp, failure)
 	c.close(ErrShutdown, failure)
 }
 
@@ -185,7 +186,7 @@ func (c *core) hasten() {
 		switch {
 		case ch.state != Stopping:
 		case ch.spec.isSupervisor():
-			c.act(action{do: hurry, child: ch, until: c.deadline})
+			c.act(hurry, ch).until = c.deadline
 		case c.deadline.Before(ch.due):
 			c.await(ch, max(lastChance, c.deadline.Sub(c.now)))
 		}

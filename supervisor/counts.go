@@ -1,68 +1,89 @@
 package supervisor
 
+import "math/bits"
+
 // This file keeps what the core must know of all its children together, so
 // that no step looks at each of them.
 
-// counts are over the children of one supervisor.
-type counts struct {
-	live        int // incarnations: Starting, Ready, Stopping
-	moving      int // Starting and Stopping
-	stopping    int // Stopping in order
-	gating      int // not yet ready in order: later starts wait
-	awaited     int // that the supervisor's readiness waits for
-	significant int // Significant ones that are not over
-	health      health
-}
+// counts are over the children of one supervisor: how many have a stake in
+// each.
+type counts [stakes]int
 
-// tally counts ch, by 1 or -1.
-func (c *counts) tally(ch *child, by int) {
-	count := func(n *int, holds bool) {
-		if holds {
-			*n += by
-		}
+// A stake says what one child counts for, a bit for each of the counts.
+type stake uint16
+
+const (
+	running     = iota // incarnations: Starting, Ready, Stopping
+	moving             // Starting and Stopping
+	halting            // Stopping in order
+	gating             // not yet ready in order: later starts wait
+	awaited            // the supervisor's readiness waits for them
+	significant        // Significant ones that are not over
+	working            // Up or Degraded
+	missing            // Down and not Optional
+	lesser             // Degraded, or Down and Optional
+
+	// The children that are not Up, by status, and by the list they are in.
+	allDown
+	allDegraded
+	illWorkers
+	illSupervisors
+	illPending
+
+	stakes
+)
+
+// in is the stake of one that counts if it holds.
+func in(count int, holds bool) stake {
+	if holds {
+		return 1 << count
 	}
-	inOrder := ch.wave != alone
-	starting, stopping := ch.state == Starting, ch.state == Stopping
-	count(&c.live, starting || stopping || ch.state == Ready)
-	count(&c.moving, starting || stopping)
-	count(&c.stopping, stopping && inOrder)
-	count(&c.gating, inOrder && (starting || ch.state == BackingOff || ch.state == Fenced))
-	count(&c.awaited, ch.awaited())
-	count(&c.significant, ch.spec.Significant && ch.state != Stopped && ch.state != Failed)
-	c.health.count(ch.status(), ch.spec.Optional, by)
+	return 0
 }
 
-// health counts the children of one supervisor by what they do to its status,
-// so that no change needs a look at the siblings.
-type health struct {
-	up       int // children Up or Degraded
-	down     int // children Down that are not Optional
-	degraded int // children Degraded, and Optional ones Down
+// worth is what ch counts for as it is now.
+func (ch *child) worth() stake {
+	status, optional := ch.status(), ch.spec.Optional
+	starting, stopping, inOrder := ch.state == Starting, ch.state == Stopping, ch.wave != alone
+	s := in(running, starting || stopping || ch.state == Ready) |
+		in(moving, starting || stopping) |
+		in(halting, stopping && inOrder) |
+		in(gating, inOrder && (starting || ch.state == BackingOff || ch.state == Fenced)) |
+		in(awaited, ch.awaited()) |
+		in(significant, ch.spec.Significant && ch.state != Stopped && ch.state != Failed)
+	if status == Up {
+		return s | in(working, true)
+	}
+	pending, supervisor := ch.state == Pending, ch.spec.isSupervisor()
+	return s | in(working, status == Degraded) |
+		in(missing, status == Down && !optional) |
+		in(lesser, status == Degraded || optional) |
+		in(allDown, status == Down) |
+		in(allDegraded, status == Degraded) |
+		in(illPending, pending) |
+		in(illSupervisors, supervisor && !pending) |
+		in(illWorkers, !supervisor && !pending)
 }
 
-// count adds by (1 or -1) children of status s.
-func (h *health) count(s Status, optional bool, by int) {
-	switch {
-	case s == Up:
-		h.up += by
-	case s == Degraded:
-		h.up += by
-		h.degraded += by
-	case optional:
-		h.degraded += by
-	default:
-		h.down += by
+// move takes a child from what it was counted for to what it is.
+func (c *counts) move(was, is stake) {
+	for left := was ^ is; left != 0; left &= left - 1 {
+		if n := bits.TrailingZeros16(uint16(left)); is&(1<<n) != 0 {
+			c[n]++
+		} else {
+			c[n]--
+		}
 	}
 }
 
 // status of a supervisor with these children.
-func (h *health) status(quorum int) Status {
+func (c *counts) status(quorum int) Status {
 	switch {
-	case quorum > 0 && h.up < quorum:
+	case quorum > 0 && c[working] < quorum:
 		return Down
-	case quorum == 0 && h.down > 0:
+	case quorum == 0 && c[missing] > 0:
 		return Down
-	case h.down > 0 || h.degraded > 0:
+	case c[missing]+c[lesser] > 0:
 		return Degraded
 	}
 	return Up
@@ -70,29 +91,37 @@ func (h *health) status(quorum int) Status {
 
 // ill are the children that are not Up, the latest first: those that only wait
 // for others apart, for they are not to blame.
-type ill struct {
-	workers, supervisors, pending *child
-	count                         [Up]int // by status
-}
+type ill struct{ workers, supervisors, pending *child }
 
-func (l *ill) list(ch *child) **child {
+const lists = 1<<illWorkers | 1<<illSupervisors | 1<<illPending
+
+// list returns the one that a child with that stake is in, nil for none.
+func (l *ill) list(s stake) **child {
 	switch {
-	case ch.state == Pending:
-		return &l.pending
-	case ch.spec.isSupervisor():
+	case s&(1<<illWorkers) != 0:
+		return &l.workers
+	case s&(1<<illSupervisors) != 0:
 		return &l.supervisors
+	case s&(1<<illPending) != 0:
+		return &l.pending
 	}
-	return &l.workers
+	return nil
 }
 
-// add takes ch in unless it is Up.
-func (l *ill) add(ch *child) {
-	s := ch.status()
-	if s == Up {
+// move takes ch from the list it was in to the one it belongs to.
+func (l *ill) move(ch *child, was, is stake) {
+	if (was^is)&lists == 0 {
 		return
 	}
-	l.count[s]++
-	first := l.list(ch)
+	if first := l.list(was); first != nil {
+		ch.leaveIll(first)
+	}
+	if first := l.list(is); first != nil {
+		ch.joinIll(first)
+	}
+}
+
+func (ch *child) joinIll(first **child) {
 	ch.prevIll, ch.nextIll = nil, *first
 	if *first != nil {
 		(*first).prevIll = ch
@@ -100,19 +129,14 @@ func (l *ill) add(ch *child) {
 	*first = ch
 }
 
-// remove takes ch out again, before its status changes.
-func (l *ill) remove(ch *child) {
-	s := ch.status()
-	if s == Up {
-		return
-	}
-	l.count[s]--
+func (ch *child) leaveIll(first **child) {
 	if ch.prevIll == nil {
-		*l.list(ch) = ch.nextIll
+		*first = ch.nextIll
 	} else {
 		ch.prevIll.nextIll = ch.nextIll
 	}
 	if ch.nextIll != nil {
 		ch.nextIll.prevIll = ch.prevIll
 	}
+	ch.prevIll, ch.nextIll = nil, nil
 }

@@ -77,6 +77,7 @@ type slot struct {
 	next   chan *incarnation // closed when the child needs the slot no more
 	engine *engine
 	spent  bool // its goroutine is not to be used again
+	deep   bool // its goroutine has seen to inputs, which its first stack is too small for
 }
 
 // String names the slot for suture, which would print the whole value.
@@ -90,6 +91,7 @@ func (s *slot) Serve(context.Context) error {
 		if !ok {
 			break
 		}
+		inc.deep = s.deep
 		inc.run(s)
 	}
 	s.engine.slots.Done()
@@ -97,9 +99,10 @@ func (s *slot) Serve(context.Context) error {
 }
 
 // ended reports the incarnation's end, whose goroutine may end with it.
-func (s *slot) ended(inc *incarnation, err error) {
+func (s *slot) ended(inc *incarnation, err error, unasked bool) {
 	s.spent = err == errGoexit // before end: the runner reads it after
-	if !inc.end(err) {
+	s.deep = s.deep || unasked
+	if !inc.end(err, unasked) {
 		s.spent = true
 		s.engine.lost.Add(-1)
 	}

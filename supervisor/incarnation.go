@@ -37,6 +37,7 @@ type incarnation struct {
 	heart   *heart        // nil if it owes no beats
 	renewed chan struct{} // holds a token when its prober must look at its Spec anew; nil while it has none
 	readied atomic.Bool
+	deep    bool // its goroutine's stack is large enough to see to inputs; set before run
 	fate    atomic.Int32
 }
 
@@ -77,12 +78,19 @@ func (inc *incarnation) Value(key any) any {
 func (inc *incarnation) run(s *slot) {
 	switch {
 	case inc.spec().isSupervisor():
-		s.ended(inc, inc.supervise())
+		s.ended(inc, inc.supervise(), false)
 	case inc.tree.opts.ProfileLabels:
-		pprof.Do(inc.ctx, pprof.Labels("path", inc.child.path), func(context.Context) { inc.work(s) })
+		inc.labelled(s)
 	default:
 		inc.work(s)
 	}
+}
+
+// labelled is not inlined, so that its frame is on no stack that needs it not.
+//
+//go:noinline
+func (inc *incarnation) labelled(s *slot) {
+	pprof.Do(inc.ctx, pprof.Labels("path", inc.child.path), func(context.Context) { inc.work(s) })
 }
 
 // supervise runs the children. Bugs of this package are not caught: a broken
@@ -113,8 +121,9 @@ func (inc *incarnation) work(s *slot) {
 		if value := recover(); value != nil {
 			err = Recovered(value)
 		}
+		unasked := inc.ctx.Err() == nil
 		inc.stop(ErrReplaced)
-		s.ended(inc, err)
+		s.ended(inc, err, unasked)
 	}()
 	err = inc.spec().Run(inc.ctx, inc.ready)
 }
@@ -129,7 +138,11 @@ func (inc *incarnation) ready() {
 		return
 	}
 	inc.heartBegins()
-	inc.tell(&input{kind: becameUp})
+	if inc.deep {
+		inc.see(&input{kind: becameUp})
+	} else {
+		inc.tell(&input{kind: becameUp})
+	}
 }
 
 // report tells the supervisor above how this one is.
@@ -157,23 +170,34 @@ func (inc *incarnation) unhealthy(end ending) {
 }
 
 // end tells the supervisor above how the incarnation ended, or the tree if it
-// had been abandoned; then it reports false.
-func (inc *incarnation) end(err error) bool {
+// had been abandoned; then it reports false. Who ended unasked sees to what
+// follows: the goroutine has nothing else to do.
+func (inc *incarnation) end(err error, unasked bool) bool {
 	inc.heartStops()
 	end := judge(inc, err)
-	if inc.fate.CompareAndSwap(fateOpen, fateEnded) {
-		inc.tell(&input{kind: exited, err: end.err, is: end.is, from: inc.fell})
-		return true
+	if !inc.fate.CompareAndSwap(fateOpen, fateEnded) {
+		inc.tree.ghosts.ended(inc.child.path, inc.number)
+		return false
 	}
-	inc.tree.ghosts.ended(inc.child.path, inc.number)
-	return false
+	in := input{kind: exited, err: end.err, is: end.is, from: inc.fell}
+	if unasked {
+		inc.see(&in)
+	} else {
+		inc.tell(&in)
+	}
+	return true
 }
 
-// tell passes inputs by pointer, as post and put do: what a worker's goroutine
-// calls decides whether its first stack is large enough.
+// tell and see pass inputs by pointer, as post and put do: what a worker's
+// goroutine calls decides whether its first stack is large enough.
 func (inc *incarnation) tell(in *input) {
 	in.child, in.number = inc.child, inc.number
 	inc.runner.post(in)
+}
+
+func (inc *incarnation) see(in *input) {
+	in.child, in.number = inc.child, inc.number
+	inc.runner.see(in)
 }
 
 // spec returns what counts for the child now: Apply can change it while the

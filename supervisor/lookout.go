@@ -26,8 +26,9 @@ func (l *lookout) init(patience time.Duration, notice func(late bool)) {
 	l.patience, l.notice, l.epoch = patience, notice, time.Now()
 }
 
-// now is by the monotonic clock, which nobody sets, and never 0.
-func (l *lookout) now() int64 { return 1 + int64(time.Since(l.epoch)) }
+// at and now are by the monotonic clock, which nobody sets, and never 0.
+func (l *lookout) at(t time.Time) int64 { return 1 + int64(t.Sub(l.epoch)) }
+func (l *lookout) now() int64           { return 1 + int64(time.Since(l.epoch)) }
 
 // owes says that an answer is owed, from now on or from earlier.
 func (l *lookout) owes() {
@@ -36,9 +37,9 @@ func (l *lookout) owes() {
 	}
 }
 
-// owesAnew says that one was given, and the next is owed from now on.
-func (l *lookout) owesAnew() {
-	if l.since.Swap(l.now()) == 0 {
+// owesAnew says that one was given, and the next is owed from then on.
+func (l *lookout) owesAnew(at int64) {
+	if l.since.Swap(at) == 0 {
 		l.arm()
 	}
 }

@@ -2,14 +2,16 @@ package supervisor
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// A runner drives one incarnation of a supervisor: it feeds the core with what
-// happens, and does what the core says. All steps are made by its loop, one at
-// a time; nothing in it waits for user code.
+// A runner runs one incarnation of a supervisor: it feeds the core with what
+// happens, and does what the core says. Steps are made one at a time, by its
+// loop or by whoever has just failed and so has nothing else to do; nothing in
+// them waits for user code.
 type runner struct {
 	tree    *Supervisor
 	self    *incarnation
@@ -63,35 +65,31 @@ func (r *runner) inherit(ch *child, before *runner) {
 	}
 }
 
-// loop runs the supervisor until all its children have ended.
+// loop runs the supervisor until all its children have ended. It drives first.
 func (r *runner) loop() error {
 	r.engine.serve()
 	told := r.self.ctx.Done()
 	if r.self.ctx.Err() != nil { // before anything starts
 		told = nil
-		r.stopAll()
+		r.step(time.Now(), r.stopAll())
 	}
-	for !r.over {
+	for mine := true; !mine || !r.drive(math.MaxInt); mine = r.inbox.claim() {
 		select {
 		case <-r.inbox.bell:
 		case <-r.timer.C:
-			r.armed = time.Time{}
-			r.step(input{kind: woke})
+			r.inbox.put(&input{kind: woke}, false)
 		case <-told:
 			told = nil
-			r.stopAll()
+			r.inbox.put(r.stopAll(), false)
 		}
-		r.drain()
 	}
 	r.end()
 	return r.result
 }
 
-// stopAll does as the supervisor above tells it.
-func (r *runner) stopAll() {
-	r.core.deadline = r.self.latest()
-	r.core.incident = orDefault(r.core.incident, r.self.incident.Load())
-	r.step(input{kind: toldStop, err: context.Cause(r.self.ctx)})
+// stopAll is the word of the supervisor above.
+func (r *runner) stopAll() *input {
+	return &input{kind: toldStop, err: context.Cause(r.self.ctx)}
 }
 
 // spec returns the supervisor's Spec, to those outside the loop.
@@ -101,22 +99,50 @@ func (r *runner) spec() *Spec {
 	return r.core.spec
 }
 
-// post hands an input to the loop. It reports false if the loop has ended.
+// post hands an input to whoever drives. It reports false if the loop has ended.
 func (r *runner) post(in *input) bool {
 	r.watch.waiting()
-	return r.inbox.put(in)
+	ok, _ := r.inbox.put(in, false)
+	return ok
 }
 
-// drain steps through the inputs that wait, and then shows what came of it.
-func (r *runner) drain() {
-	r.watch.busy()
-	for _, in := range r.inbox.take() {
-		if r.admit(&in) {
-			r.step(in)
-		}
+// see hands an input over, and sees to it at once if nobody else drives: it
+// spares two changes of goroutine. It can take as much stack as all steps need.
+func (r *runner) see(in *input) {
+	if _, mine := r.inbox.put(in, true); mine && r.drive(fewRounds) {
+		r.inbox.yield()
 	}
-	r.watch.idle()
-	if s := r.core.health.status(r.core.spec.Quorum); s != r.published {
+}
+
+// fewRounds are as many as somebody else than the loop drives: who is asked to
+// see to what others have to say has something else to do.
+const fewRounds = 4
+
+// drive steps through the inputs that wait, batch by batch, and shows what came
+// of each. It returns true if the caller still drives, after so many rounds or
+// because the supervisor is over.
+func (r *runner) drive(rounds int) bool {
+	for ; rounds > 0 && !r.over; rounds-- {
+		batch := r.inbox.take()
+		if len(batch) == 0 {
+			return false
+		}
+		now := time.Now()
+		r.watch.busy(now)
+		for i := range batch {
+			if r.admit(&batch[i]) {
+				r.step(now, &batch[i])
+			}
+		}
+		r.watch.idle()
+		r.show()
+	}
+	return true
+}
+
+// show publishes what came of the steps, and sees that the loop wakes in time.
+func (r *runner) show() {
+	if s := r.core.counts.status(r.core.spec.Quorum); s != r.published {
 		r.published = s
 		r.self.report(s)
 	}
@@ -134,14 +160,19 @@ func (r *runner) admit(in *input) bool {
 	return current && (in.child.state.running() || in.child.state == Stopping)
 }
 
-func (r *runner) step(in input) {
-	if in.kind == hurried {
+func (r *runner) step(now time.Time, in *input) {
+	switch in.kind {
+	case woke:
+		r.armed = time.Time{}
+	case hurried:
 		r.core.deadline = r.self.latest()
+	case toldStop:
+		r.core.deadline = r.self.latest()
+		r.core.incident = orDefault(r.core.incident, r.self.incident.Load())
 	}
 	r.renewed(in.call)
-	now := time.Now()
 	r.mu.Lock()
-	actions := r.core.step(now, in)
+	actions := r.core.step(now, *in)
 	r.mu.Unlock()
 	for i := range actions {
 		r.act(now, &actions[i])
@@ -184,7 +215,7 @@ func (r *runner) act(now time.Time, a *action) {
 // announce publishes the status first: who sees the supervisor ready must not
 // find it down.
 func (r *runner) announce() {
-	r.published = r.core.health.status(r.core.spec.Quorum)
+	r.published = r.core.counts.status(r.core.spec.Quorum)
 	r.self.report(r.published)
 	r.self.ready()
 }

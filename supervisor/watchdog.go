@@ -25,10 +25,10 @@ func newWatchdog(stuck *atomic.Int64) *watchdog {
 // waiting says that an input waits.
 func (w *watchdog) waiting() { w.owes() }
 
-// busy says that the loop starts on what waits.
-func (w *watchdog) busy() { w.owesAnew() }
+// busy says that somebody starts on what waits.
+func (w *watchdog) busy(now time.Time) { w.owesAnew(w.at(now)) }
 
-// idle says that the loop has caught up. What was posted meanwhile makes it
+// idle says that all of it is done. What was posted meanwhile makes it
 // busy again at once.
 func (w *watchdog) idle() { w.owesNothing() }
 

@@ -14,7 +14,7 @@ import (
 func TestWatchdogNoticesAStuckLoop(t *testing.T) {
 	for name, owe := range map[string]func(*watchdog){
 		"an input waits": (*watchdog).waiting,
-		"a long step":    func(w *watchdog) { w.waiting(); w.busy() },
+		"a long step":    func(w *watchdog) { w.waiting(); w.busy(time.Now()) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var stuck atomic.Int64
@@ -49,7 +49,7 @@ func TestWatchdogBearsABusyLoop(t *testing.T) {
 		w := newWatchdog(&stuck)
 		for range 100 {
 			w.waiting()
-			w.busy()
+			w.busy(time.Now())
 			time.Sleep(time.Second)
 			w.idle()
 			if stuck.Load() != 0 {
@@ -76,14 +76,14 @@ func TestIdleWorkerHasNoTimer(t *testing.T) { // S34
 		ch.unit.spec.Store(&Spec{BeatTimeout: time.Second})
 		inc := newIncarnation(sup, nil, ch)
 		inc.heartBegins()
-		inc.heart.owesAnew()
+		inc.heart.owesAnew(inc.heart.now())
 		inc.heart.owesNothing()
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if inc.heart.armed {
 			t.Error("an idle worker's heart is still armed")
 		}
-		inc.heart.owesAnew()
+		inc.heart.owesAnew(inc.heart.now())
 		if !inc.heart.armed {
 			t.Error("a busy worker's heart is not armed")
 		}
