@@ -56,6 +56,7 @@ func (b Backoff) withDefaults() Backoff {
 		return b
 	}
 	given := b
+	b.Settle = b.settle()
 	b.Min = orDefault(b.Min, DefaultBackoff.Min)
 	b.Max = orDefault(b.Max, DefaultBackoff.Max)
 	if given.Max == 0 {
@@ -65,7 +66,6 @@ func (b Backoff) withDefaults() Backoff {
 		b.Min = min(b.Min, b.Max)
 	}
 	b.Jitter = max(0, orDefault(b.Jitter, DefaultBackoff.Jitter))
-	b.Settle = orDefault(b.Settle, b.Max)
 	return b
 }
 
@@ -101,7 +101,18 @@ func (b Backoff) spread(d time.Duration, random float64) time.Duration {
 func (b Backoff) exhausted(attempt int) bool { return b.Attempts > 0 && attempt > b.Attempts }
 
 // settled reports whether an incarnation that stayed well for d has lasted.
-func (b Backoff) settled(d time.Duration) bool { return d >= b.withDefaults().Settle }
+func (b *Backoff) settled(d time.Duration) bool { return d >= b.settle() }
+
+// settle is Settle with its default.
+func (b *Backoff) settle() time.Duration {
+	switch {
+	case b.Settle != 0 || b.none:
+		return b.Settle
+	case b.Max != 0:
+		return b.Max
+	}
+	return max(DefaultBackoff.Max, b.Min)
+}
 
 // Validate returns a fault of b's fields, or nil.
 func (b Backoff) Validate() error {

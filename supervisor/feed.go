@@ -47,20 +47,23 @@ func (f *feed) start(observer func(Event), size int) {
 }
 
 // emit numbers e and leaves it for the observer.
-func (f *feed) emit(e Event, abandoned *incarnation) {
+func (f *feed) emit(e Event) {
 	e.Seq = f.number()
-	f.put(e, abandoned)
+	f.put(&e, nil)
 }
+
+// observed reports whether anybody is told.
+func (f *feed) observed() bool { return f.ring != nil }
 
 // number returns the next event's.
 func (f *feed) number() uint64 { return f.seq.Add(1) }
 
 // put leaves e, which has its number, for the observer.
-func (f *feed) put(e Event, abandoned *incarnation) {
-	if f.ring == nil {
+func (f *feed) put(e *Event, abandoned *incarnation) {
+	if !f.observed() {
 		return
 	}
-	f.place(&entry{Event: e, abandoned: abandoned})
+	f.place(&entry{Event: *e, abandoned: abandoned})
 	select {
 	case f.bell <- struct{}{}:
 	default:
@@ -81,7 +84,7 @@ func (f *feed) place(e *entry) {
 // stop returns when all events have been delivered, or, with an observer that
 // does not return, after patience.
 func (f *feed) stop(patience time.Duration) {
-	if f.ring == nil {
+	if !f.observed() {
 		return
 	}
 	close(f.closing)

@@ -25,7 +25,7 @@ func TestFeedDeliversInOrderOrCounts(t *testing.T) { // S35
 		for range 8 {
 			loops.Go(func() {
 				for range each {
-					f.emit(Event{Kind: EventReady}, nil)
+					f.emit(Event{Kind: EventReady})
 				}
 			})
 		}
@@ -40,7 +40,7 @@ func TestFeedDeliversInOrderOrCounts(t *testing.T) { // S35
 func TestAnEventThatNobodyObservesAllocatesNothing(t *testing.T) {
 	var f feed
 	f.start(nil, DefaultEventBuffer)
-	if n := testing.AllocsPerRun(100, func() { f.put(Event{Seq: f.number(), Kind: EventReady}, nil) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { f.put(&Event{Seq: f.number(), Kind: EventReady}, nil) }); n != 0 {
 		t.Errorf("it allocates %v times", n)
 	}
 }

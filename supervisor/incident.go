@@ -189,14 +189,19 @@ func (t *trouble) leave(now time.Time, well bool) (healed Event, ok bool) {
 		Delay: i.Took(), Err: i.Cause, Incident: i.ID}, well
 }
 
+// notes reports whether an event of that kind belongs into the incident. One
+// that is nil notes none.
+func (t *trouble) notes(kind EventKind) bool {
+	switch kind {
+	case EventExited, EventStartFailed, EventStopping, EventBackingOff, EventParked, EventGaveUp, EventFenced, EventAbandoned:
+		return t != nil
+	}
+	return false
+}
+
 // note adds an event, of ch or of a supervisor itself; failed says that it is a
 // failure.
-func (t *trouble) note(e Event, ch *child, failed bool) {
-	switch e.Kind {
-	case EventExited, EventStartFailed, EventStopping, EventBackingOff, EventParked, EventGaveUp, EventFenced, EventAbandoned:
-	default:
-		return
-	}
+func (t *trouble) note(e *Event, ch *child, failed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i := &t.incident
@@ -212,11 +217,11 @@ func (t *trouble) note(e Event, ch *child, failed bool) {
 	case e.Kind == EventStopping:
 		t.down(ch)
 	default:
-		i.decided(e)
+		i.decided(*e)
 	}
 }
 
-func (t *trouble) first(e Event, ch *child) {
+func (t *trouble) first(e *Event, ch *child) {
 	i := &t.incident
 	i.Began, i.Path, i.Incarnation, i.Cause = e.Time, e.Path, e.Incarnation, orDefault(e.Err, errReturned)
 	t.supervisor = e.Supervisor

@@ -201,7 +201,7 @@ func (r *runner) act(now time.Time, a *action) {
 		a.within.join()
 	case leave:
 		if healed, ok := a.within.leave(now, a.well); ok {
-			r.tree.feed.emit(healed, nil)
+			r.tree.feed.emit(healed)
 		}
 	case respec:
 		r.respec(a.child, a.spec)
@@ -288,22 +288,28 @@ func (r *runner) abandon(ch *child) {
 // emit tells the observers, and notes when a start is due for who asks. What
 // became ready is probed from then on.
 func (r *runner) emit(now time.Time, a *action) {
-	path, number, isSupervisor := r.core.path, r.self.number, true
-	if ch := a.child; ch != nil {
-		path, number, isSupervisor = ch.path, a.number, a.spec.isSupervisor()
-		if !a.until.IsZero() {
-			r.schedule(ch, a.until)
-		}
+	if a.child != nil && !a.until.IsZero() {
+		r.schedule(a.child, a.until)
 	}
 	if a.event == EventGaveUp && r.self.runner == nil {
 		failure := a.err // a is reused
 		r.tree.gaveUp.Store(&failure)
 	}
-	var abandoned *incarnation
-	if a.event == EventAbandoned {
-		abandoned = a.child.unit.inc
+	number, noted := r.tree.feed.number(), a.within.notes(a.event)
+	if noted || r.tree.feed.observed() {
+		r.tell(now, number, a, noted)
 	}
-	e := Event{Time: now, Path: path, Supervisor: isSupervisor, Kind: a.event, Incarnation: number, Delay: a.delay, Err: a.err, Incident: a.within.number()}
+	if a.event == EventReady && a.child.spec.Probe != nil {
+		r.attend(a.child)
+	}
+}
+
+// tell tells the incident of what has happened, and then the observers.
+func (r *runner) tell(now time.Time, number uint64, a *action, noted bool) {
+	e := Event{Seq: number, Time: now, Path: r.core.path, Supervisor: true, Kind: a.event, Incarnation: r.self.number, Delay: a.delay, Err: a.err, Incident: a.within.number()}
+	if a.child != nil {
+		e.Path, e.Incarnation, e.Supervisor = a.child.path, a.number, a.spec.isSupervisor()
+	}
 	if a.event == EventBackingOff || a.event == EventParked {
 		e.BudgetLeft = r.core.budget.left(now)
 	}
@@ -315,14 +321,14 @@ func (r *runner) emit(now time.Time, a *action) {
 			e.Stack = err.stack
 		}
 	}
-	e.Seq = r.tree.feed.number()
-	if a.within != nil {
-		a.within.note(e, a.child, a.failed)
+	if noted {
+		a.within.note(&e, a.child, a.failed)
 	}
-	r.tree.feed.put(e, abandoned)
-	if a.event == EventReady && a.child.spec.Probe != nil {
-		r.attend(a.child)
+	var abandoned *incarnation
+	if a.event == EventAbandoned {
+		abandoned = a.child.unit.inc
 	}
+	r.tree.feed.put(&e, abandoned)
 }
 
 // schedule notes when ch, and what waits for it with its group, is due to start.

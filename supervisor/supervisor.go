@@ -173,7 +173,7 @@ func (s *Supervisor) verdict(err error) error {
 }
 
 func (s *Supervisor) emit(kind EventKind, err error, within *trouble) {
-	s.feed.emit(Event{Time: time.Now(), Path: s.root.path, Supervisor: true, Kind: kind, Incarnation: 1, Err: err, Incident: within.number()}, nil)
+	s.feed.emit(Event{Time: time.Now(), Path: s.root.path, Supervisor: true, Kind: kind, Incarnation: 1, Err: err, Incident: within.number()})
 }
 
 func (s *Supervisor) warn(spec *Spec) {

@@ -11,9 +11,9 @@ func TestUnlistedIncidentIsSmall(t *testing.T) { // S35
 	var l incidents
 	first, ch := l.begin(), &child{path: "app/b"}
 	happen := func() {
-		first.note(Event{Path: "app/a", Kind: EventExited, Err: errors.New("crash")}, &child{}, true)
-		first.note(Event{Path: "app/a", Kind: EventBackingOff}, &child{}, false)
-		first.note(Event{Path: "app/b", Kind: EventStopping}, ch, false)
+		first.note(&Event{Path: "app/a", Kind: EventExited, Err: errors.New("crash")}, &child{}, true)
+		first.note(&Event{Path: "app/a", Kind: EventBackingOff}, &child{}, false)
+		first.note(&Event{Path: "app/b", Kind: EventStopping}, ch, false)
 	}
 	happen()
 	if i := first.incident; len(i.Decisions) != 1 || len(i.Down) != 1 {
