@@ -86,13 +86,13 @@ type action struct {
 	do     verb
 	child  *child
 	number uint64 // of the child's incarnation then
-	spec   *Spec  // the child's then
 	err    error
 	until  time.Time // stop: a supervisor's deadline; emit: when the delay ends
 	event  EventKind
 	delay  time.Duration
 	call   *call
 	within *trouble // the incident that it belongs to; nil: to none
+	above  bool     // the child is a supervisor, then
 	failed bool     // emit: of a failure
 	well   bool     // leave: it is ready again
 }
@@ -317,7 +317,7 @@ func (c *core) act(do verb, ch *child) *action {
 	a := &c.out[n]
 	*a = action{do: do, child: ch, within: c.incidentNow(ch)}
 	if ch != nil {
-		a.number, a.spec = ch.incarnation, ch.spec
+		a.number, a.above = ch.incarnation, ch.spec.isSupervisor()
 	}
 	return a
 }

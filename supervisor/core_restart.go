@@ -189,11 +189,12 @@ func (c *core) delay(ch *child) time.Duration {
 }
 
 func (c *core) backOff(ch *child, d time.Duration, err error) {
-	c.become(ch, BackingOff)
 	if d == 0 && !c.spec.Strict { // Strict: in the order of OTP
-		c.retry(ch)
+		c.become(ch, Pending)
+		c.launch(ch)
 		return
 	}
+	c.become(ch, BackingOff)
 	c.await(ch, d)
 	if d > 0 {
 		c.emitDelay(ch, EventBackingOff, d, err)

@@ -53,13 +53,42 @@ func judge(inc *incarnation, err error) (e ending) {
 	}
 	_, isPanic := err.(*PanicError)
 	mark(panicked, isPanic)
-	mark(ignored, errors.Is(err, ErrIgnore))
-	mark(escalated, escalates(err))
-	mark(unavailable, errors.Is(err, ErrUnavailable))
-	mark(overForGood, doNotRestart(err))
-	mark(obedient, errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(inc.ctx)))
+	is := errors.Is
+	if plain(err) {
+		is = same
+	}
+	for _, m := range meanings {
+		mark(m.is, is(err, m.err))
+	}
+	mark(obedient, is(err, context.Cause(inc.ctx)))
 	return e
 }
+
+// meanings are of the errors that say more than that something failed.
+var meanings = [...]struct {
+	err error
+	is  marks
+}{
+	{ErrIgnore, ignored},
+	{ErrEscalate, escalated},
+	{errTerminateTree, escalated},
+	{ErrUnavailable, unavailable},
+	{errDoNotRestart, overForGood},
+	{context.Canceled, obedient},
+}
+
+// plain reports whether err is all that it says: it wraps nothing, and has no
+// say in what it is.
+func plain(err error) bool {
+	switch err.(type) {
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }:
+		return false
+	}
+	return true
+}
+
+// same is errors.Is for plain errors, and faster.
+func same(err, target error) bool { return err == target }
 
 // textOf is an error's text, whatever its method does: package fmt survives
 // those that panic.

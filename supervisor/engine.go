@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -111,14 +110,6 @@ func (s *slot) ended(inc *incarnation, err error, unasked bool) {
 // release lets the slot end once its incarnation, if any, has.
 func (s *slot) release() { close(s.next) }
 
-// doNotRestart reports whether err says, in suture's words, that the child is
-// over for good.
-func doNotRestart(err error) bool {
-	return err != nil && errors.Is(err, suture.ErrDoNotRestart)
-}
-
-// escalates reports whether err says, in our words or suture's, that the
-// supervisor must fail.
-func escalates(err error) bool {
-	return err != nil && (errors.Is(err, ErrEscalate) || errors.Is(err, suture.ErrTerminateSupervisorTree))
-}
+// What suture's services return to be over for good, and to have the supervisor
+// fail.
+var errDoNotRestart, errTerminateTree = suture.ErrDoNotRestart, suture.ErrTerminateSupervisorTree

@@ -121,15 +121,30 @@ type incidents struct {
 }
 
 // A trouble is an incident as it unfolds. Those that are in it hold on to it,
-// however many came after it, and meet at its lock and at no other.
+// however many came after it, and meet at its lock and at no other. Each
+// failure can begin one, so it is small: what only some have is apart.
 type trouble struct {
 	id uint64
 
-	mu         sync.Mutex // guards all below
-	incident   Incident
-	supervisor bool // failed first, not a worker
-	involved   int
-	bare       bool // it is listed no more, and keeps only what EventHealed says
+	mu          sync.Mutex // guards all below
+	path        string     // of what failed first; "" until then
+	incarnation uint64
+	cause       error
+	began       time.Time
+	ended       time.Time
+	story       *story // nil: none yet, or not any more
+	failures    int32
+	involved    int32
+	supervisor  bool // failed first, not a worker
+	healed      bool
+	bare        bool // it is listed no more, and keeps only what EventHealed says
+}
+
+// A story is what an incident did beyond its first failure.
+type story struct {
+	before, decisions []Event
+	down              []string
+	downTotal         int
 }
 
 // number is what events and snapshots call it.
@@ -143,7 +158,7 @@ func (t *trouble) number() uint64 {
 // begin makes a new one and lists it, in the place of the one that is oldest.
 func (l *incidents) begin() *trouble {
 	id := l.count.Add(1)
-	t := &trouble{id: id, incident: Incident{ID: id}}
+	t := &trouble{id: id}
 	place := &l.ring[id%maxIncidents]
 	for old := place.Load(); old == nil || old.id < id; old = place.Load() {
 		if place.CompareAndSwap(old, t) {
@@ -163,8 +178,7 @@ func (t *trouble) strip() {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.bare = true
-	t.incident.Before, t.incident.Decisions, t.incident.Down = nil, nil, nil
+	t.bare, t.story = true, nil
 }
 
 // join counts one more that is involved.
@@ -172,7 +186,7 @@ func (t *trouble) join() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.involved++
-	t.incident.Ended, t.incident.Healed = time.Time{}, false
+	t.ended, t.healed = time.Time{}, false
 }
 
 // leave counts one less, and returns the event that tells so if that was the
@@ -183,10 +197,12 @@ func (t *trouble) leave(now time.Time, well bool) (healed Event, ok bool) {
 	if t.involved--; t.involved > 0 {
 		return healed, false
 	}
-	i := &t.incident
-	i.Ended, i.Healed = now, well
-	return Event{Time: now, Path: i.Path, Supervisor: t.supervisor, Kind: EventHealed, Incarnation: i.Incarnation,
-		Delay: i.Took(), Err: i.Cause, Incident: i.ID}, well
+	t.ended, t.healed = now, well
+	if !well {
+		return healed, false
+	}
+	return Event{Time: now, Path: t.path, Supervisor: t.supervisor, Kind: EventHealed, Incarnation: t.incarnation,
+		Delay: now.Sub(t.began), Err: t.cause, Incident: t.id}, true
 }
 
 // notes reports whether an event of that kind belongs into the incident. One
@@ -204,49 +220,61 @@ func (t *trouble) notes(kind EventKind) bool {
 func (t *trouble) note(e *Event, ch *child, failed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := &t.incident
 	if failed {
-		i.Failures++
+		t.failures++
 	}
 	switch ended := e.Kind == EventExited || e.Kind == EventStartFailed; {
-	case i.Path == "":
+	case t.path == "":
 		t.first(e, ch)
-	case failed && i.Failures == 1: // it was told to stop over it first
-		i.Cause = orDefault(e.Err, errReturned)
+	case failed && t.failures == 1: // it was told to stop over it first
+		t.cause = orDefault(e.Err, errReturned)
 	case ended, t.bare:
 	case e.Kind == EventStopping:
 		t.down(ch)
 	default:
-		i.decided(*e)
+		t.told().decided(*e)
 	}
 }
 
 func (t *trouble) first(e *Event, ch *child) {
-	i := &t.incident
-	i.Began, i.Path, i.Incarnation, i.Cause = e.Time, e.Path, e.Incarnation, orDefault(e.Err, errReturned)
+	t.began, t.path, t.incarnation, t.cause = e.Time, e.Path, e.Incarnation, orDefault(e.Err, errReturned)
 	t.supervisor = e.Supervisor
-	if ch != nil && !t.bare {
-		i.Before = ch.unit.care.Load().before()
+	if ch == nil || t.bare {
+		return
+	}
+	if before := ch.unit.care.Load().before(); len(before) > 0 {
+		t.told().before = before
 	}
 }
 
-func (i *Incident) decided(e Event) {
-	if len(i.Decisions) == maxDecisions {
-		i.Decisions = slices.Delete(i.Decisions, 0, 1)
+// told returns the story, to be added to.
+func (t *trouble) told() *story {
+	if t.story == nil {
+		t.story = &story{}
 	}
-	i.Decisions = append(i.Decisions, e)
+	return t.story
+}
+
+func (s *story) decided(e Event) {
+	if len(s.decisions) == maxDecisions {
+		s.decisions = slices.Delete(s.decisions, 0, 1)
+	}
+	s.decisions = append(s.decisions, e)
 }
 
 // down counts ch, once, among those that were taken down.
 func (t *trouble) down(ch *child) {
-	i := &t.incident
-	if ch.path == i.Path || ch.unit.fellIn == t || slices.Contains(i.Down, ch.path) {
+	if ch.path == t.path || ch.unit.fellIn == t {
+		return
+	}
+	s := t.told()
+	if slices.Contains(s.down, ch.path) {
 		return
 	}
 	ch.unit.fellIn = t
-	i.DownTotal++
-	if len(i.Down) < maxDown {
-		i.Down = append(i.Down, ch.path)
+	s.downTotal++
+	if len(s.down) < maxDown {
+		s.down = append(s.down, ch.path)
 	}
 }
 
@@ -257,7 +285,7 @@ func (l *incidents) all() []Incident {
 		if t == nil {
 			continue
 		}
-		if i := t.told(); i.Path != "" { // else nothing has happened in it yet
+		if i := t.now(); i.Path != "" { // else nothing has happened in it yet
 			all = append(all, i)
 		}
 	}
@@ -265,12 +293,16 @@ func (l *incidents) all() []Incident {
 	return all
 }
 
-// told returns the incident as it is now.
-func (t *trouble) told() Incident {
+// now returns the incident as it is.
+func (t *trouble) now() Incident {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := t.incident
-	i.Before, i.Decisions, i.Down = slices.Clone(i.Before), slices.Clone(i.Decisions), slices.Clone(i.Down)
+	i := Incident{ID: t.id, Began: t.began, Path: t.path, Incarnation: t.incarnation, Cause: t.cause,
+		Failures: int(t.failures), Ended: t.ended, Healed: t.healed}
+	if s := t.story; s != nil {
+		i.Before, i.Decisions, i.Down = slices.Clone(s.before), slices.Clone(s.decisions), slices.Clone(s.down)
+		i.DownTotal = s.downTotal
+	}
 	return i
 }
 

@@ -204,7 +204,7 @@ func (r *runner) act(now time.Time, a *action) {
 			r.tree.feed.emit(healed)
 		}
 	case respec:
-		r.respec(a.child, a.spec)
+		r.respec(a.child)
 	case handOn:
 		r.handOn(a.child, a.call)
 	case finish:
@@ -237,7 +237,8 @@ func (r *runner) start(ch *child, incident *trouble) {
 
 // respec shows the child's new Spec to those outside the loop. A probe that is
 // new is begun; one that is at work takes what has changed.
-func (r *runner) respec(ch *child, spec *Spec) {
+func (r *runner) respec(ch *child) {
+	spec := ch.spec
 	ch.unit.spec.Store(spec)
 	switch inc := ch.unit.inc; {
 	case ch.state != Ready:
@@ -308,7 +309,7 @@ func (r *runner) emit(now time.Time, a *action) {
 func (r *runner) tell(now time.Time, number uint64, a *action, noted bool) {
 	e := Event{Seq: number, Time: now, Path: r.core.path, Supervisor: true, Kind: a.event, Incarnation: r.self.number, Delay: a.delay, Err: a.err, Incident: a.within.number()}
 	if a.child != nil {
-		e.Path, e.Incarnation, e.Supervisor = a.child.path, a.number, a.spec.isSupervisor()
+		e.Path, e.Incarnation, e.Supervisor = a.child.path, a.number, a.above
 	}
 	if a.event == EventBackingOff || a.event == EventParked {
 		e.BudgetLeft = r.core.budget.left(now)

@@ -16,14 +16,14 @@ func TestUnlistedIncidentIsSmall(t *testing.T) { // S35
 		first.note(&Event{Path: "app/b", Kind: EventStopping}, ch, false)
 	}
 	happen()
-	if i := first.incident; len(i.Decisions) != 1 || len(i.Down) != 1 {
+	if i := first.now(); len(i.Decisions) != 1 || len(i.Down) != 1 {
 		t.Errorf("listed it has %d decisions and took down %d", len(i.Decisions), len(i.Down))
 	}
 	for range maxIncidents {
 		l.begin()
 	}
 	happen()
-	if i := first.incident; len(i.Decisions) > 0 || len(i.Down) > 0 || i.Failures != 2 || i.Path != "app/a" {
+	if i := first.now(); len(i.Decisions) > 0 || len(i.Down) > 0 || i.Failures != 2 || i.Path != "app/a" {
 		t.Errorf("unlisted it is %+v", i)
 	}
 }
