@@ -18,6 +18,20 @@ type unit struct {
 	fellIn *trouble               // the last that took it down
 }
 
+// renew makes it ready for another incarnation. It looks before it stores,
+// which costs more and is seldom needed.
+func (u *unit) renew(spec *Spec) {
+	if u.spec.Load() != spec {
+		u.spec.Store(spec)
+	}
+	if u.below.Load() != nil && !spec.isSupervisor() {
+		u.below.Store(nil)
+	}
+	if u.next.Load() != 0 {
+		u.next.Store(0)
+	}
+}
+
 // An incarnation is one run of a child, from start to end. It is the parent of
 // the context that the child gets, and so can be found from it.
 type incarnation struct {

@@ -225,13 +225,11 @@ func (r *runner) start(ch *child, incident *trouble) {
 	if u.slot == nil || u.slot.spent {
 		u.slot = r.engine.add(ch.path)
 	}
-	u.spec.Store(ch.spec)
-	if !ch.spec.isSupervisor() {
-		u.below.Store(nil)
-	}
+	u.renew(ch.spec)
 	u.inc = newIncarnation(r.tree, r, ch)
-	u.inc.incident.Store(incident)
-	u.next.Store(0)
+	if ch.spec.isSupervisor() {
+		u.inc.incident.Store(incident)
+	}
 	u.slot.next <- u.inc
 }
 
