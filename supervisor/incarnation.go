@@ -152,11 +152,7 @@ func (inc *incarnation) ready() {
 		return
 	}
 	inc.heartBegins()
-	if inc.deep {
-		inc.see(&input{kind: becameUp})
-	} else {
-		inc.tell(&input{kind: becameUp})
-	}
+	inc.pass(&input{kind: becameUp}, inc.deep)
 }
 
 // report tells the supervisor above how this one is.
@@ -193,25 +189,21 @@ func (inc *incarnation) end(err error, unasked bool) bool {
 		inc.tree.ghosts.ended(inc.child.path, inc.number)
 		return false
 	}
-	in := input{kind: exited, err: end.err, is: end.is, from: inc.fell}
-	if unasked {
-		inc.see(&in)
-	} else {
-		inc.tell(&in)
-	}
+	inc.pass(&input{kind: exited, err: end.err, is: end.is, from: inc.fell}, unasked)
 	return true
 }
 
-// tell and see pass inputs by pointer, as post and put do: what a worker's
-// goroutine calls decides whether its first stack is large enough.
-func (inc *incarnation) tell(in *input) {
-	in.child, in.number = inc.child, inc.number
-	inc.runner.post(in)
-}
+func (inc *incarnation) tell(in *input) { inc.pass(in, false) }
 
-func (inc *incarnation) see(in *input) {
+// pass passes inputs by pointer, as post and put do: what a worker's goroutine
+// calls decides whether its first stack is large enough.
+func (inc *incarnation) pass(in *input, see bool) {
 	in.child, in.number = inc.child, inc.number
-	inc.runner.see(in)
+	if see {
+		inc.runner.see(in)
+	} else {
+		inc.runner.post(in)
+	}
 }
 
 // spec returns what counts for the child now: Apply can change it while the
