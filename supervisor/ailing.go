@@ -1,5 +1,7 @@
 package supervisor
 
+import "time"
+
 // This file finds who is to blame.
 
 // Why says in one line why the node at path is not Up, from the tree alone:
@@ -67,13 +69,13 @@ func (a *ailing) visit(r *runner) (below []*runner) {
 	if r.core.ill.pending != nil {
 		a.waiting = append(a.waiting, r)
 	}
-	a.note(r.core.ill.workers)
+	a.note(r.core, r.core.ill.workers)
 	for ch := r.core.ill.supervisors; ch != nil; ch = ch.nextIll {
 		if ch.state.running() && ch.status() <= a.worst {
 			a.total-- // not itself to blame
 			below = append(below, ch.unit.below.Load())
 		} else {
-			a.noteOne(ch)
+			a.noteOne(r.core, ch)
 		}
 	}
 	return below
@@ -82,17 +84,17 @@ func (a *ailing) visit(r *runner) (below []*runner) {
 func (a *ailing) pending(r *runner) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a.note(r.core.ill.pending)
+	a.note(r.core, r.core.ill.pending)
 }
 
-func (a *ailing) note(ch *child) {
+func (a *ailing) note(c *core, ch *child) {
 	for ; ch != nil && len(a.nodes) < a.limit; ch = ch.nextIll {
-		a.noteOne(ch)
+		a.noteOne(c, ch)
 	}
 }
 
-func (a *ailing) noteOne(ch *child) {
+func (a *ailing) noteOne(c *core, ch *child) {
 	if len(a.nodes) < a.limit && ch.status() <= a.worst {
-		a.nodes = append(a.nodes, ch.snapshot())
+		a.nodes = append(a.nodes, ch.snapshot(c, time.Now()))
 	}
 }

@@ -1,13 +1,10 @@
 package supervisor
 
-import "time"
-
 // A child is what the core knows of one node. Only the core changes it, and
 // only through alter, become and the queues, so that the counts stay true.
 type child struct {
 	spec      *Spec
 	successor *Spec // takes spec's place once no incarnation lives; nil for none
-	dynamic   bool  // added by a call; not the supervisor's Spec's
 	path      string
 	unit      unit // the runner's side; the core never looks at it
 
@@ -15,40 +12,41 @@ type child struct {
 	rank       uint64 // ascending in start order
 
 	prevIll, nextIll *child // in the list of children that are not Up
-	counted          stake  // what it is counted for
 
 	needs    []*child        // what it depends on
 	neededBy map[*child]bool // what depends on it; nil unless the strategy is DependentsForOne
-	gated    int             // of needs: those that are to be ready first
-	leanedOn int             // of neededBy: those that must go first
+	gated    int32           // of needs: those that are to be ready first
+	leanedOn int32           // of neededBy: those that must go first
 
-	queue *queue    // the one it waits in, or nil
-	index int       // its place there
-	due   time.Time // when the wait in core.due is over
+	queue *queue  // the one it waits in, or nil
+	due   instant // when the wait in core.due is over
+	index int32   // its place in queue
 
-	state       State
-	since       time.Time      // when it entered state
-	incarnation uint64         // number of the last start; counts over the tree's life
-	readyAt     time.Time      // when the incarnation became ready; zero before
-	unwell      time.Time      // since when it is impaired, or must be restarted; zero: it is well
-	attempt     int            // consecutive failures that count for the backoff
-	lastErr     error          // of its last failure or unclean stop
-	impairments [sources]error // while Ready
-	reported    Status         // of a supervisor, by itself
-	ghosts      int            // abandoned incarnations that still run
+	attempt     int32           // consecutive failures that count for the backoff
+	incarnation uint64          // number of the last start; counts over the tree's life
+	since       instant         // when it entered state
+	readyAt     instant         // when the incarnation became ready; zero before
+	unwell      instant         // since when it is impaired, or must be restarted; zero: it is well
+	lastErr     error           // of its last failure or unclean stop
+	impairments *[sources]error // while Ready; nil: none
+	incident    *trouble        // its last
+	cause       error           // why it is told to stop
+	verdict     ending          // it is being stopped because it failed so
+	undecided   error           // a Strict failed start whose retry is not decided yet
+	manual      *call           // the Add or Start that started it, until it is ready
+	waiting     *call           // the first of the calls that wait for what becomes of it
 
-	ran       bool // in this incarnation of its supervisor
-	goal      goal
-	wave      wave
-	doomed    bool     // it runs, and waits for its turn to stop
-	cause     error    // why it is told to stop
-	verdict   ending   // it is being stopped because it failed so
-	incident  *trouble // its last
-	involved  bool     // in that, now
-	undecided error    // a Strict failed start whose retry is not decided yet
-	over      bool     // Stopped because it ended by itself without failing
-	manual    *call    // the Add or Start that started it, until it is ready
-	waiting   []*call  // calls that wait for what becomes of it
+	counted  stake // what it is counted for
+	state    State
+	reported Status // of a supervisor, by itself
+	goal     goal
+	wave     wave
+	ghosts   uint16 // abandoned incarnations that still run
+	dynamic  bool   // added by a call; not the supervisor's Spec's
+	ran      bool   // in this incarnation of its supervisor
+	doomed   bool   // it runs, and waits for its turn to stop
+	involved bool   // in its incident, now
+	over     bool   // Stopped because it ended by itself without failing
 }
 
 // A source says how a worker is while it runs.
@@ -62,12 +60,22 @@ const (
 
 // impairment is what is said of the child; its probe has the first word.
 func (ch *child) impairment() error {
+	if ch.impairments == nil {
+		return nil
+	}
 	for _, err := range ch.impairments {
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (ch *child) impair(by source, reason error) {
+	if ch.impairments == nil {
+		ch.impairments = new([sources]error)
+	}
+	ch.impairments[by] = reason
 }
 
 // goal is where a child should be.

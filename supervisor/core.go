@@ -43,9 +43,11 @@ type core struct {
 	held     bool      // it gave up, and incident waits for the supervisor above
 	deadline time.Time // by when all must have stopped; zero: as long as they need; set before toldStop
 
-	deferred []*call // Strict: calls that wait for the end of a start
-	haunted  bool    // a child was abandoned in this step: who adds its path again must wait for the next
-	now      time.Time
+	deferred []*call   // Strict: calls that wait for the end of a start
+	haunted  bool      // a child was abandoned in this step: who adds its path again must wait for the next
+	epoch    time.Time // when it was made
+	clock    time.Time // of this step
+	now      instant   // the same
 	out      []action
 }
 
@@ -123,7 +125,8 @@ type surroundings struct {
 }
 
 func newCore(now time.Time, spec *Spec, path string, in surroundings) *core {
-	c := &core{spec: spec, path: path, random: rand.Float64, haunts: in.haunts, newIncident: in.newIncident, incident: in.incident, now: now}
+	c := &core{spec: spec, path: path, random: rand.Float64, haunts: in.haunts, newIncident: in.newIncident, incident: in.incident, epoch: now}
+	c.clock, c.now = now, c.at(now)
 	c.budget.limit = spec.Intensity.withDefaults()
 	c.byName = make(map[string]*child, len(spec.Children))
 	c.stops, c.starts, c.again = newQueue(lastFirst), newQueue(firstFirst), newQueue(firstFirst)
@@ -143,7 +146,7 @@ func (c *core) adopt(spec *Spec) *child {
 	if c.spec.Strategy == DependentsForOne {
 		ch.neededBy = map[*child]bool{}
 	}
-	ch.ghosts = c.haunts(ch)
+	ch.ghosts = uint16(c.haunts(ch))
 	c.add(ch)
 	c.recount(ch)
 	return ch
@@ -152,7 +155,7 @@ func (c *core) adopt(spec *Spec) *child {
 // step takes one input and returns what to do, in order. The slice is good
 // until the next step.
 func (c *core) step(now time.Time, in input) []action {
-	c.now, c.out, c.haunted = now, c.out[:0], false
+	c.clock, c.now, c.out, c.haunted = now, c.at(now), c.out[:0], false
 	c.take(in)
 	c.proceed()
 	return c.out
@@ -161,10 +164,10 @@ func (c *core) step(now time.Time, in input) []action {
 // wake returns when step must be called if nothing else happens; zero: never.
 func (c *core) wake() time.Time {
 	if len(c.deferred) > 0 && c.quiet() {
-		return c.now
+		return c.clock
 	}
 	if ch := c.due.peek(); ch != nil {
-		return ch.due
+		return c.time(ch.due, c.clock)
 	}
 	return time.Time{}
 }
@@ -225,7 +228,7 @@ func (c *core) move() bool {
 		c.serveDeferred()
 	case len(c.deferred) == 0 && !c.again.empty() && c.quiet():
 		c.retry(c.again.take())
-	case overdue != nil && !overdue.due.After(c.now):
+	case overdue != nil && overdue.due <= c.now:
 		c.overdue(c.due.take())
 	case !c.stops.empty() && c.mayStop(c.stops.peek()):
 		c.tell(c.stops.take())
@@ -265,7 +268,7 @@ func (c *core) quiet() bool {
 func (c *core) become(ch *child, s State) {
 	mustFollow(ch.path, ch.state, s)
 	c.alter(ch, func(ch *child) {
-		ch.state, ch.since, ch.impairments = s, c.now, [sources]error{}
+		ch.state, ch.since, ch.impairments = s, c.now, nil
 		ch.over, ch.doomed = false, false
 		if ch.successor != nil && !ch.live() {
 			ch.spec, ch.successor = ch.successor, nil
@@ -305,7 +308,7 @@ func (c *core) countAs(ch *child, is stake) {
 
 // await makes the child overdue after d.
 func (c *core) await(ch *child, d time.Duration) {
-	ch.due = c.now.Add(d)
+	ch.due = c.now.add(d)
 	c.due.put(ch)
 }
 
@@ -330,12 +333,5 @@ func (c *core) emit(ch *child, kind EventKind, err error) *action {
 
 func (c *core) emitDelay(ch *child, kind EventKind, d time.Duration, err error) {
 	a := c.emit(ch, kind, err)
-	a.delay, a.until = d, ch.due
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
-		return b
-	}
-	return a
+	a.delay, a.until = d, c.time(ch.due, c.clock)
 }

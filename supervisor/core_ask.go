@@ -8,6 +8,7 @@ type call struct {
 	name   string // of the child
 	spec   *Spec  // opAdd, opApply; nil for the one that the supervisor above has
 	answer chan error
+	next   *call // that waits for the same child
 
 	children []Snapshot // opChildren: the answer
 	changes  []*call    // opApply: what follows from it for the children
@@ -205,7 +206,7 @@ func (c *core) stopForRestart(ch *child) {
 func (c *core) list() []Snapshot {
 	var snaps []Snapshot
 	for ch := c.first; ch != nil; ch = ch.next {
-		snaps = append(snaps, ch.snapshot())
+		snaps = append(snaps, ch.snapshot(c, c.clock))
 	}
 	return snaps
 }
@@ -241,19 +242,26 @@ func (c *core) refuseDependents(ch *child) {
 	}
 }
 
-func (c *core) wait(ch *child, call *call) { ch.waiting = append(ch.waiting, call) }
+// wait makes call the last of those that wait for ch.
+func (c *core) wait(ch *child, call *call) {
+	last := &ch.waiting
+	for *last != nil {
+		last = &(*last).next
+	}
+	*last = call
+}
 
 // resolve answers the calls that wait for ch to be up, or down.
 func (c *core) resolve(ch *child, g goal, err error) {
-	var kept []*call
-	for _, call := range ch.waiting {
-		if call.wants() == g {
-			c.answer(call, err)
-		} else {
-			kept = append(kept, call)
+	for at := &ch.waiting; *at != nil; {
+		call := *at
+		if call.wants() != g {
+			at = &call.next
+			continue
 		}
+		*at, call.next = call.next, nil
+		c.answer(call, err)
 	}
-	ch.waiting = kept
 }
 
 func (c *core) answer(call *call, err error) {

@@ -53,7 +53,7 @@ func (ch *child) shift(before stance) {
 }
 
 // bear adds to what the child bears from its neighbours.
-func (ch *child) bear(gated, leanedOn int) {
+func (ch *child) bear(gated, leanedOn int32) {
 	before := ch.stance()
 	ch.gated += gated
 	ch.leanedOn += leanedOn
@@ -61,7 +61,7 @@ func (ch *child) bear(gated, leanedOn int) {
 	ch.shift(before)
 }
 
-func sign(more bool) int {
+func sign(more bool) int32 {
 	if more {
 		return 1
 	}
@@ -104,7 +104,7 @@ func (c *core) isolate(ch *child) {
 }
 
 // tie adds by to what ch and what it needs bear from each other.
-func tie(ch, on *child, by int) {
+func tie(ch, on *child, by int32) {
 	if on.stance().gates {
 		ch.bear(by, 0)
 	}
@@ -154,7 +154,7 @@ func (c *core) rouse(ch *child) {
 	}
 	for _, by := range inOrder(sleepers) {
 		d := time.Duration(c.random() * float64(wakeWithin))
-		if c.now.Add(d).Before(by.due) {
+		if c.now.add(d) < by.due {
 			c.await(by, d)
 			c.emitDelay(by, waiting[by.state], d, fmt.Errorf("%s can be used again", ch.path))
 		}

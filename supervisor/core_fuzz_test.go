@@ -502,7 +502,7 @@ func (w *fuzzWorld) step(in input) {
 		name = fmt.Sprintf("op%d %s", in.call.op, in.call.name)
 	}
 	fmt.Fprintf(&w.log, "%v in%d %s %v\n", w.now.Sub(time.Unix(1e9, 0)), in.kind, name, in.err)
-	w.core.now, w.core.out, w.core.haunted = w.now, w.core.out[:0], false
+	w.core.clock, w.core.now, w.core.out, w.core.haunted = w.now, w.core.at(w.now), w.core.out[:0], false
 	w.core.take(in)
 	checked := w.checkFrom(0)
 	for w.core.move() {
@@ -634,7 +634,12 @@ func (w *fuzzWorld) checkTurn(ch *child) {
 
 // byCall reports whether somebody waits for ch to start.
 func byCall(ch *child) bool {
-	return slices.ContainsFunc(ch.waiting, func(c *call) bool { return c.wants() == up })
+	for c := ch.waiting; c != nil; c = c.next {
+		if c.wants() == up {
+			return true
+		}
+	}
+	return false
 }
 
 // checkStop: group stops and shutdown go from the last to the first.
@@ -709,7 +714,7 @@ func (w *fuzzWorld) recount() {
 // recountNeighbours does so with what each child bears from those around it.
 func (w *fuzzWorld) recountNeighbours() {
 	for ch := w.core.first; ch != nil; ch = ch.next {
-		gated, leanedOn := 0, 0
+		gated, leanedOn := int32(0), int32(0)
 		for _, on := range ch.needs {
 			if on.stance().gates {
 				gated++

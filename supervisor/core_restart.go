@@ -21,7 +21,7 @@ func (c *core) exited(ch *child, end ending) {
 // failed takes the end of a child that was not told to, or was told because it
 // had failed so.
 func (c *core) failed(ch *child, end ending) {
-	unready := ch.readyAt.IsZero()
+	unready := ch.readyAt == 0
 	if end.err == nil && unready && ch.spec.Restart == Permanent {
 		end.err = errNeverReady
 	}
@@ -50,14 +50,14 @@ func (c *core) failed(ch *child, end ending) {
 // report tells whoever wants to know how ch ended.
 func (c *core) report(ch *child, err error, failure bool) {
 	kind := EventExited
-	if failure && ch.readyAt.IsZero() {
+	if failure && ch.readyAt == 0 {
 		kind = EventStartFailed
 	}
 	if err != nil {
 		ch.lastErr = err
 	}
 	c.emit(ch, kind, err).failed = failure
-	if ch.readyAt.IsZero() {
+	if ch.readyAt == 0 {
 		c.resolve(ch, up, err)
 	}
 }
@@ -72,7 +72,7 @@ func (c *core) normal(ch *child, end ending) bool {
 // restart decides that ch runs again, with what its failure takes down, or
 // that this was once too often.
 func (c *core) restart(ch *child, end ending) {
-	unready := ch.readyAt.IsZero()
+	unready := ch.readyAt == 0
 	if c.isCounted(ch, end) && !c.allow(ch, end.err) {
 		return
 	}
@@ -130,7 +130,7 @@ func (c *core) isCounted(ch *child, end ending) bool {
 	switch {
 	case c.spec.Strict, ch.spec.isSupervisor(), end.has(panicked):
 		return true
-	case ch.readyAt.IsZero():
+	case ch.readyAt == 0:
 		return false
 	}
 	return !end.has(unavailable)
@@ -139,7 +139,7 @@ func (c *core) isCounted(ch *child, end ending) bool {
 // allow spends one restart of the budget; if there is none left, the
 // supervisor gives up over ch.
 func (c *core) allow(ch *child, err error) bool {
-	if c.budget.spend(c.now) {
+	if c.budget.spend(c.clock) {
 		return true
 	}
 	c.drop(ch, &IntensityError{Path: c.path, Intensity: c.budget.limit, Err: named(ch, err)})
@@ -166,17 +166,17 @@ func (c *core) tires(ch *child) bool {
 		ch.attempt = 0
 	}
 	ch.attempt++
-	return ch.spec.Backoff.exhausted(ch.attempt)
+	return ch.spec.Backoff.exhausted(int(ch.attempt))
 }
 
 // settled reports whether the incarnation was ready and well for long enough to
 // have nothing to do with what was before it. The time that it takes to give up
 // on one that is impaired says nothing for it.
 func (c *core) settled(ch *child) bool {
-	if ch.readyAt.IsZero() {
+	if ch.readyAt == 0 {
 		return false
 	}
-	well := orDefault(ch.unwell, c.now).Sub(ch.readyAt)
+	well := orDefault(ch.unwell, c.now).sub(ch.readyAt)
 	return ch.spec.Backoff.settled(well)
 }
 
@@ -185,7 +185,7 @@ func (c *core) delay(ch *child) time.Duration {
 	if c.spec.Strict || ch.spec.Backoff.none {
 		return 0
 	}
-	return ch.spec.Backoff.delay(ch.attempt, c.random())
+	return ch.spec.Backoff.delay(int(ch.attempt), c.random())
 }
 
 func (c *core) backOff(ch *child, d time.Duration, err error) {

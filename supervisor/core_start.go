@@ -1,7 +1,5 @@
 package supervisor
 
-import "time"
-
 // This file brings children up, and hears how they are.
 
 // begin starts the children, in order or all at once. The order to stop can
@@ -41,7 +39,7 @@ func (c *core) start(ch *child) {
 		return
 	}
 	ch.incarnation++
-	ch.ran, ch.readyAt, ch.unwell, ch.cause = true, time.Time{}, time.Time{}, nil
+	ch.ran, ch.readyAt, ch.unwell, ch.cause = true, 0, 0, nil
 	c.become(ch, Starting)
 	if !ch.spec.isSupervisor() {
 		c.await(ch, ch.spec.startTimeout())
@@ -82,10 +80,10 @@ func (c *core) impaired(ch *child, by source, reason error) {
 		return
 	}
 	before := ch.impairment()
-	c.alter(ch, func(ch *child) { ch.impairments[by] = reason })
+	c.alter(ch, func(ch *child) { ch.impair(by, reason) })
 	switch now := ch.impairment(); {
 	case now == nil && before != nil:
-		ch.unwell = time.Time{}
+		ch.unwell = 0
 		c.emit(ch, EventRecovered, nil)
 		c.rouse(ch)
 	case now != nil && (before == nil || before.Error() != now.Error()):

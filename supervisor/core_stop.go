@@ -56,10 +56,12 @@ func (c *core) tell(ch *child) {
 	c.become(ch, Stopping)
 	until := c.deadline
 	if d := ch.spec.stopTimeout(); d > 0 {
-		until = earlier(until, c.now.Add(d))
+		if own := c.clock.Add(d); until.IsZero() || own.Before(until) {
+			until = own
+		}
 	}
 	if !ch.spec.isSupervisor() {
-		c.await(ch, max(lastChance, until.Sub(c.now)))
+		c.await(ch, max(lastChance, until.Sub(c.clock)))
 	}
 	c.emit(ch, EventStopping, ch.cause)
 	a := c.act(stop, ch)
@@ -187,8 +189,8 @@ func (c *core) hasten() {
 		case ch.state != Stopping:
 		case ch.spec.isSupervisor():
 			c.act(hurry, ch).until = c.deadline
-		case c.deadline.Before(ch.due):
-			c.await(ch, max(lastChance, c.deadline.Sub(c.now)))
+		case c.at(c.deadline) < ch.due:
+			c.await(ch, max(lastChance, c.deadline.Sub(c.clock)))
 		}
 	})
 }

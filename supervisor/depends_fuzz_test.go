@@ -155,7 +155,7 @@ func (w *fuzzWorld) checkQueues() {
 // A pause is a child's wait for its next start.
 type pause struct {
 	incarnation uint64
-	due         time.Time
+	due         instant
 }
 
 // waitsNoLonger: nobody's wait becomes longer.
@@ -168,7 +168,7 @@ func (w *fuzzWorld) waitsNoLonger(ch *child) {
 		w.fail("%s is %v and waits for nothing", ch.path, ch.state)
 	}
 	before, waited := w.pauses[ch]
-	if waited && before.incarnation == ch.incarnation && ch.due.After(before.due) {
+	if waited && before.incarnation == ch.incarnation && ch.due > before.due {
 		w.fail("%s was to start at %v, now at %v", ch.path, before.due, ch.due)
 	}
 	w.pauses[ch] = pause{ch.incarnation, ch.due}

@@ -118,7 +118,7 @@ func (r *runner) find(name string) (snap Snapshot, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ch := r.core.byName[name]; ch != nil {
-		return ch.snapshot(), true
+		return ch.snapshot(r.core, time.Now()), true
 	}
 	return snap, false
 }
@@ -140,7 +140,7 @@ func (s *Supervisor) rootSnapshot() Snapshot {
 		spec = r.spec()
 	}
 	snap := planned(spec, s.root.path)
-	snap.Since, snap.Status, snap.LastErr = s.root.since, s.Status(), s.failure()
+	snap.Since, snap.Status, snap.LastErr = s.since, s.Status(), s.failure()
 	if r != nil {
 		snap.Incarnation = 1
 		snap.budget(r)
@@ -172,19 +172,19 @@ func planned(spec *Spec, path string) Snapshot {
 }
 
 // snapshot is called with the lock of the child's supervisor held.
-func (ch *child) snapshot() Snapshot {
+func (ch *child) snapshot(c *core, now time.Time) Snapshot {
 	snap := planned(ch.spec, ch.path)
-	snap.State, snap.Status, snap.Since = ch.state, ch.status(), ch.since
-	snap.Incarnation, snap.Attempt = ch.incarnation, ch.attempt
+	snap.State, snap.Status, snap.Since = ch.state, ch.status(), c.time(ch.since, now)
+	snap.Incarnation, snap.Attempt = ch.incarnation, int(ch.attempt)
 	if ch.involved || ch.state == Parked {
 		snap.Incident = ch.incident.number()
 	}
-	snap.LastErr, snap.Impairment, snap.Abandoned = ch.lastErr, ch.impairment(), ch.ghosts
+	snap.LastErr, snap.Impairment, snap.Abandoned = ch.lastErr, ch.impairment(), int(ch.ghosts)
 	if ch.spec.Probe != nil { // Apply may have taken it away
 		snap.Probe = ch.unit.care.Load().shown(ch.incarnation)
 	}
 	if ch.state == BackingOff || ch.state == Parked {
-		snap.NextStart = ch.due
+		snap.NextStart = c.time(ch.due, now)
 	}
 	return snap
 }
@@ -281,11 +281,12 @@ func (ch *seen) withBudget() Snapshot {
 func (r *runner) read(last *child) (children []seen, at *child, more bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := time.Now()
 	for ch := r.core.after(last); ch != nil; ch = ch.next {
 		if len(children) == batch {
 			return children, last, true
 		}
-		children = append(children, seen{ch.snapshot(), ch.spec, ch.unit.below.Load(), ch.latest(), ch.goal, ch.dynamic})
+		children = append(children, seen{ch.snapshot(r.core, now), ch.spec, ch.unit.below.Load(), ch.latest(), ch.goal, ch.dynamic})
 		last = ch
 	}
 	return children, last, false

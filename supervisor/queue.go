@@ -27,7 +27,7 @@ func lastFirst(a, b *child) bool {
 	return a.rank > b.rank
 }
 
-func soonest(a, b *child) bool { return a.due.Before(b.due) }
+func soonest(a, b *child) bool { return a.due < b.due }
 
 // put moves ch here from wherever it waited.
 func (q *queue) put(ch *child) {
@@ -54,7 +54,7 @@ func (q *queue) take() *child {
 // reorder gives the child its place anew, where it waits.
 func (ch *child) reorder() {
 	if ch.queue != nil {
-		heap.Fix(ch.queue, ch.index)
+		heap.Fix(ch.queue, int(ch.index))
 	}
 }
 
@@ -63,7 +63,7 @@ func (q *queue) empty() bool { return len(q.heap) == 0 }
 // leave ends the child's wait, if it waits.
 func (ch *child) leave() {
 	if q := ch.queue; q != nil {
-		heap.Remove(q, ch.index)
+		heap.Remove(q, int(ch.index))
 		ch.queue = nil
 	}
 }
@@ -75,12 +75,12 @@ func (q *queue) Less(i, j int) bool { return q.before(q.heap[i], q.heap[j]) }
 
 func (q *queue) Swap(i, j int) {
 	q.heap[i], q.heap[j] = q.heap[j], q.heap[i]
-	q.heap[i].index, q.heap[j].index = i, j
+	q.heap[i].index, q.heap[j].index = int32(i), int32(j)
 }
 
 func (q *queue) Push(x any) {
 	ch := x.(*child)
-	ch.index = len(q.heap)
+	ch.index = int32(len(q.heap))
 	q.heap = append(q.heap, ch)
 }
 

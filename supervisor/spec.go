@@ -143,7 +143,7 @@ const (
 
 // Restart says when a child that has ended by itself is started again. OTP's
 // restart types.
-type Restart int
+type Restart int8
 
 const (
 	Permanent Restart = iota // always
@@ -156,7 +156,7 @@ func (r Restart) String() string { return name(r, "permanent", "transient", "tem
 
 // Strategy says which siblings go down, and are started again, with a failed
 // child. OTP's supervisor strategies, and one of ours.
-type Strategy int
+type Strategy int8
 
 const (
 	OneForOne        Strategy = iota // only the failed child
@@ -173,7 +173,7 @@ func (s Strategy) String() string {
 
 // AutoShutdown says whether a supervisor ends when Significant children have
 // ended by themselves and are not restarted. OTP's auto_shutdown (since 24).
-type AutoShutdown int
+type AutoShutdown int8
 
 const (
 	Never          AutoShutdown = iota // it stays
@@ -185,7 +185,7 @@ const (
 func (a AutoShutdown) String() string { return name(a, "never", "any_significant", "all_significant") }
 
 // name returns the word for v, or a number where there is none.
-func name[T ~int](v T, words ...string) string {
+func name[T ~int8](v T, words ...string) string {
 	if v < 0 || int(v) >= len(words) {
 		return fmt.Sprintf("%T(%d)", v, int(v))
 	}

@@ -15,7 +15,7 @@ import "fmt"
 //	over for good: Stopped (ended normally, was ignored, or stopped on
 //	request: Start, or a group restart, makes it Pending again), Failed (the
 //	child over which its supervisor gave up; a root that gave up).
-type State int
+type State int8
 
 const (
 	Pending    State = iota // not started yet: an earlier sibling comes first

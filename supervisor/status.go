@@ -1,7 +1,7 @@
 package supervisor
 
 // Status is what a probe wants to know of a node.
-type Status int
+type Status int8
 
 const (
 	// Down: a worker that is not ready, unless it is over for good without

@@ -49,9 +49,10 @@ const (
 // Supervisor runs the tree that a Spec describes. All methods may be called
 // concurrently, and from workers; none holds a lock across user code.
 type Supervisor struct {
-	opts Options
-	root *child // in no core: it has no siblings
-	base context.Context
+	opts  Options
+	root  *child    // in no core: it has no siblings
+	since time.Time // it was made
+	base  context.Context
 
 	feed      feed
 	incidents incidents
@@ -84,7 +85,7 @@ func New(spec Spec, opts Options) (*Supervisor, error) {
 	spec = spec.clone()
 	opts.EventBuffer = orDefault(opts.EventBuffer, DefaultEventBuffer)
 	opts.MaxAbandoned = orDefault(opts.MaxAbandoned, DefaultMaxAbandoned)
-	s := &Supervisor{opts: opts, root: &child{spec: &spec, path: spec.Name, since: time.Now()}}
+	s := &Supervisor{opts: opts, root: &child{spec: &spec, path: spec.Name}, since: time.Now()}
 	s.root.unit.spec.Store(&spec)
 	return s, nil
 }
