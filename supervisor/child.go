@@ -31,8 +31,7 @@ type child struct {
 	impairments *[sources]error // while Ready; nil: none
 	incident    *trouble        // its last
 	cause       error           // why it is told to stop
-	verdict     ending          // it is being stopped because it failed so
-	undecided   error           // a Strict failed start whose retry is not decided yet
+	verdict     *ending         // it is being stopped because it failed so; nil: it is not
 	manual      *call           // the Add or Start that started it, until it is ready
 	waiting     *call           // the first of the calls that wait for what becomes of it
 
@@ -47,6 +46,7 @@ type child struct {
 	doomed   bool   // it runs, and waits for its turn to stop
 	involved bool   // in its incident, now
 	over     bool   // Stopped because it ended by itself without failing
+	open     bool   // a Strict failed start whose retry is not decided yet
 }
 
 // A source says how a worker is while it runs.

@@ -163,7 +163,7 @@ func (c *core) handOn(ch *child, call *call) {
 func (c *core) retire(ch *child, call *call) {
 	c.wait(ch, call)
 	c.aim(ch, gone)
-	ch.verdict = ending{}
+	ch.verdict = nil
 	switch {
 	case ch.state == Stopping, ch.doomed:
 		// Its end will find the goal.

@@ -150,7 +150,7 @@ func (c *core) stopChild(ch *child, call *call, to goal, cause error) {
 	}
 	c.wait(ch, call)
 	c.aim(ch, to)
-	ch.verdict = ending{}
+	ch.verdict = nil
 	switch {
 	case ch.state == Stopping, ch.doomed:
 		// Its end will find the goal.
@@ -176,7 +176,7 @@ func (c *core) restartChild(ch *child, call *call) {
 		return
 	}
 	c.wait(ch, call)
-	ch.attempt, ch.undecided, ch.verdict = 0, nil, ending{}
+	ch.attempt, ch.open, ch.verdict = 0, false, nil
 	switch {
 	case ch.state == Stopping, ch.doomed:
 		c.aim(ch, up)

@@ -38,8 +38,8 @@ func (c *core) takeDown(ch, culprit *child, cause error) {
 	if culprit.involved {
 		c.involve(ch, culprit.incident)
 	}
-	bystander := ch.temporary() && ch.ran && (cause != ErrRestart || ch.verdict.err != nil)
-	ch.manual, ch.verdict, ch.undecided = nil, ending{}, nil
+	bystander := ch.temporary() && ch.ran && (cause != ErrRestart || ch.verdict != nil)
+	ch.manual, ch.verdict, ch.open = nil, nil, false
 	c.aim(ch, up)
 	if bystander {
 		c.aim(ch, gone)

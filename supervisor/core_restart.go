@@ -94,7 +94,7 @@ func (c *core) restart(ch *child, end ending) {
 	}
 }
 
-// retryLater leaves the failed start of a Strict child undecided until the
+// retryLater leaves the failed start of a Strict child open until the
 // calls that wait have been served: they see it restarting, and the siblings
 // after it stopped, as in OTP.
 func (c *core) retryLater(ch *child, end ending) {
@@ -105,16 +105,16 @@ func (c *core) retryLater(ch *child, end ending) {
 			c.stopped(sib, ErrSibling)
 		}
 	}
-	ch.undecided = end.err
+	ch.open, ch.lastErr = true, end.err
 	c.become(ch, BackingOff)
 	c.again.put(ch)
 }
 
 // retry starts ch again once its backoff is over.
 func (c *core) retry(ch *child) {
-	if err := ch.undecided; err != nil {
-		ch.undecided = nil
-		if !c.allow(ch, err) {
+	if ch.open {
+		ch.open = false
+		if !c.allow(ch, ch.lastErr) {
 			return
 		}
 		c.mark(ch, ErrSibling)

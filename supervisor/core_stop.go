@@ -39,7 +39,7 @@ func (c *core) unhealthy(ch *child, end ending) {
 func (c *core) condemn(ch *child, verdict ending, cause error) {
 	c.troubled(ch, verdict)
 	ch.unwell = orDefault(ch.unwell, c.now)
-	ch.verdict, ch.cause = verdict, cause
+	ch.verdict, ch.cause = &verdict, cause
 	c.tell(ch)
 }
 
@@ -84,7 +84,7 @@ func (c *core) obeyed(ch *child, end ending) {
 // halted decides what becomes of a child that was stopped, or abandoned.
 func (c *core) halted(ch *child) {
 	verdict := ch.verdict
-	ch.verdict = ending{}
+	ch.verdict = nil
 	switch {
 	case ch.goal == gone:
 		c.forget(ch)
@@ -92,8 +92,8 @@ func (c *core) halted(ch *child) {
 		c.stopped(ch, ErrStopped)
 	case c.closing:
 		c.stopped(ch, ErrNotRunning)
-	case verdict.err != nil:
-		c.failed(ch, verdict)
+	case verdict != nil:
+		c.failed(ch, *verdict)
 	default:
 		c.resolve(ch, down, nil)
 		c.become(ch, Pending)
@@ -104,7 +104,7 @@ func (c *core) halted(ch *child) {
 // stopped puts ch to rest. Calls that wait for it to run are told why not.
 func (c *core) stopped(ch *child, why error) {
 	ch.leave()
-	ch.manual, ch.undecided = nil, nil
+	ch.manual, ch.open = nil, false
 	c.become(ch, Stopped)
 	c.join(ch, alone)
 	c.dismiss(ch, false)

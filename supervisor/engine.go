@@ -47,8 +47,8 @@ func (e *engine) serve() {
 }
 
 // add runs a new slot.
-func (e *engine) add(path string) *slot {
-	s := &slot{path: path, next: make(chan *incarnation, 1), engine: e}
+func (e *engine) add(ch *child) *slot {
+	s := &slot{child: ch, next: make(chan *incarnation, 1), engine: e}
 	e.slots.Add(1)
 	e.suture.Add(s)
 	return s
@@ -72,7 +72,7 @@ func (e *engine) close() {
 // A slot is the goroutine of one child, as a suture service. It runs one
 // incarnation after the other, each a fresh value.
 type slot struct {
-	path   string
+	child  *child
 	next   chan *incarnation // closed when the child needs the slot no more
 	engine *engine
 	spent  bool // its goroutine is not to be used again
@@ -80,7 +80,7 @@ type slot struct {
 }
 
 // String names the slot for suture, which would print the whole value.
-func (s *slot) String() string { return s.path }
+func (s *slot) String() string { return s.child.path }
 
 // Serve runs incarnations until the slot is released, or spent by one that was
 // abandoned. When one ends its goroutine, suture calls Serve again, once.

@@ -33,26 +33,31 @@ func (u *unit) renew(spec *Spec) {
 }
 
 // An incarnation is one run of a child, from start to end. It is the parent of
-// the context that the child gets, and so can be found from it.
+// the context that the child gets, and so can be found from it: a context with
+// the values of Run's, and never done.
 type incarnation struct {
-	context.Context // the values of Run's context; never done
-	tree            *Supervisor
-	runner          *runner // of the supervisor above; nil for the root
-	child           *child
-	number          uint64
+	tree   *Supervisor
+	runner *runner // of the supervisor above; nil for the root
+	child  *child
+	number uint64
+	orders *orders // to a supervisor; nil for a worker
 
-	ctx      context.Context // the child's
-	stop     context.CancelCauseFunc
-	deadline atomic.Pointer[time.Time] // of a supervisor: by when its children must have stopped; set before stop
-
-	incident atomic.Pointer[trouble] // of a supervisor: in which it is started, or stopped; set before either
-	fell     *trouble                // of a supervisor: the incident over which it gave up
+	ctx  context.Context // the child's
+	stop context.CancelCauseFunc
 
 	heart   *heart        // nil if it owes no beats
 	renewed chan struct{} // holds a token when its prober must look at its Spec anew; nil while it has none
 	readied atomic.Bool
 	deep    bool // its goroutine's stack is large enough to see to inputs; set before run
 	fate    atomic.Int32
+}
+
+// orders are what an incarnation of a supervisor knows from the one above, and
+// tells it at the end.
+type orders struct {
+	deadline atomic.Pointer[time.Time] // by when its children must have stopped; set before stop
+	incident atomic.Pointer[trouble]   // in which it is started, or stopped; set before either
+	fell     *trouble                  // the incident over which it gave up
 }
 
 // Fates of an incarnation. Of its end and the decision to abandon it, the
@@ -64,28 +69,36 @@ const (
 )
 
 func newIncarnation(tree *Supervisor, above *runner, ch *child) *incarnation {
-	inc := &incarnation{Context: tree.base, tree: tree, runner: above, child: ch, number: ch.incarnation}
-	// tree.base is never done, so this registers with no parent: no lock is
+	inc := &incarnation{tree: tree, runner: above, child: ch, number: ch.incarnation}
+	if ch.spec.isSupervisor() {
+		inc.orders = &orders{}
+	}
+	// inc is never done, so this registers with no parent: no lock is
 	// shared with siblings, and no order of cancelling but ours exists.
 	inc.ctx, inc.stop = context.WithCancelCause(inc)
 	inc.heart = newHeart(inc)
 	return inc
 }
 
-// latest returns the deadline, zero if there is none.
-func (inc *incarnation) latest() time.Time {
-	if d := inc.deadline.Load(); d != nil {
-		return *d
-	}
-	return time.Time{}
-}
+// The methods of its context.
 
-// Value makes the incarnation findable from its context.
+func (inc *incarnation) Deadline() (deadline time.Time, ok bool) { return }
+func (inc *incarnation) Done() <-chan struct{}                   { return nil }
+func (inc *incarnation) Err() error                              { return nil }
+
 func (inc *incarnation) Value(key any) any {
 	if key == (incarnationKey{}) {
 		return inc
 	}
-	return inc.Context.Value(key)
+	return inc.tree.base.Value(key)
+}
+
+// latest returns the deadline, zero if there is none.
+func (o *orders) latest() time.Time {
+	if d := o.deadline.Load(); d != nil {
+		return *d
+	}
+	return time.Time{}
 }
 
 // run runs the worker, or the supervisor, in the goroutine of slot.
@@ -118,7 +131,7 @@ func (inc *incarnation) supervise() error {
 	}
 	err := r.loop()
 	if r.core.held {
-		inc.fell = r.core.incident
+		inc.orders.fell = r.core.incident
 	}
 	return err
 }
@@ -189,7 +202,11 @@ func (inc *incarnation) end(err error, unasked bool) bool {
 		inc.tree.ghosts.ended(inc.child.path, inc.number)
 		return false
 	}
-	inc.pass(&input{kind: exited, err: end.err, is: end.is, from: inc.fell}, unasked)
+	in := input{kind: exited, err: end.err, is: end.is}
+	if inc.orders != nil {
+		in.from = inc.orders.fell
+	}
+	inc.pass(&in, unasked)
 	return true
 }
 

@@ -37,14 +37,14 @@ func newRunner(self *incarnation) *runner {
 	r.core = newCore(time.Now(), self.spec(), self.path(), surroundings{
 		haunts:      func(ch *child) int { return r.tree.ghosts.claim(ch, r) },
 		newIncident: r.tree.incidents.begin,
-		incident:    self.incident.Load(),
+		incident:    self.orders.incident.Load(),
 	})
 	r.timer = time.NewTimer(time.Hour)
 	r.timer.Stop()
 	before := self.child.unit.below.Load()
 	for ch := r.core.first; ch != nil; ch = ch.next {
 		r.inherit(ch, before)
-		ch.unit.slot = r.engine.add(ch.path)
+		ch.unit.slot = r.engine.add(ch)
 	}
 	r.post(&input{kind: began}) // before anybody can find r, and call
 	return r
@@ -165,10 +165,10 @@ func (r *runner) step(now time.Time, in *input) {
 	case woke:
 		r.armed = time.Time{}
 	case hurried:
-		r.core.deadline = r.self.latest()
+		r.core.deadline = r.self.orders.latest()
 	case toldStop:
-		r.core.deadline = r.self.latest()
-		r.core.incident = orDefault(r.core.incident, r.self.incident.Load())
+		r.core.deadline = r.self.orders.latest()
+		r.core.incident = orDefault(r.core.incident, r.self.orders.incident.Load())
 	}
 	r.renewed(in.call)
 	r.mu.Lock()
@@ -223,12 +223,12 @@ func (r *runner) announce() {
 func (r *runner) start(ch *child, incident *trouble) {
 	u := &ch.unit
 	if u.slot == nil || u.slot.spent {
-		u.slot = r.engine.add(ch.path)
+		u.slot = r.engine.add(ch)
 	}
 	u.renew(ch.spec)
 	u.inc = newIncarnation(r.tree, r, ch)
-	if ch.spec.isSupervisor() {
-		u.inc.incident.Store(incident)
+	if o := u.inc.orders; o != nil {
+		o.incident.Store(incident)
 	}
 	u.slot.next <- u.inc
 }
@@ -251,19 +251,22 @@ func (r *runner) respec(ch *child) {
 }
 
 func (r *runner) stop(a *action) {
-	deadline := a.until // a is reused
 	inc := a.child.unit.inc
-	inc.deadline.Store(&deadline)
-	inc.incident.Store(a.within)
+	if inc.orders != nil {
+		deadline := a.until // a is reused
+		inc.orders.deadline.Store(&deadline)
+		inc.orders.incident.Store(a.within)
+	}
 	inc.stop(a.err)
 }
 
 // hurry tells a supervisor that stops already that it has less time.
 func (r *runner) hurry(ch *child, deadline time.Time) {
-	if has := ch.unit.inc.latest(); !has.IsZero() && has.Before(deadline) {
+	orders := ch.unit.inc.orders
+	if has := orders.latest(); !has.IsZero() && has.Before(deadline) {
 		return
 	}
-	ch.unit.inc.deadline.Store(&deadline)
+	orders.deadline.Store(&deadline)
 	if below := ch.unit.below.Load(); below != nil {
 		below.post(&input{kind: hurried})
 	}

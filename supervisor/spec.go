@@ -57,6 +57,18 @@ type Spec struct {
 	// Permanent.
 	Restart Restart
 
+	// Optional children may be down without taking their supervisor's status
+	// down: it is Degraded. Later siblings wait for their first attempt only.
+	Optional bool
+
+	// Exclusive children never run twice: while an abandoned incarnation still
+	// lives, no new one is started at this path.
+	Exclusive bool
+
+	// Significant children take part in their supervisor's AutoShutdown.
+	// Legal where that is set, for children that are not Permanent.
+	Significant bool
+
 	// Backoff spaces the restarts of this child. Zero fields take those of
 	// DefaultBackoff; NoBackoff is none.
 	Backoff Backoff
@@ -82,10 +94,6 @@ type Spec struct {
 	// workers.
 	BeatTimeout time.Duration
 
-	// Optional children may be down without taking their supervisor's status
-	// down: it is Degraded. Later siblings wait for their first attempt only.
-	Optional bool
-
 	// DependsOn names the siblings that the node needs, in any order: it starts
 	// when they are ready, stops before they do, and goes down with them. Legal
 	// below a DependentsForOne supervisor.
@@ -95,30 +103,13 @@ type Spec struct {
 	// the node if it has changed, and leaves it running if it has not.
 	Revision string
 
-	// Exclusive children never run twice: while an abandoned incarnation still
-	// lives, no new one is started at this path.
-	Exclusive bool
-
-	// Significant children take part in their supervisor's AutoShutdown.
-	// Legal where that is set, for children that are not Permanent.
-	Significant bool
-
 	// Strategy says which siblings go down with a failed child. The zero value
 	// is OneForOne. For supervisors.
 	Strategy Strategy
 
-	// Intensity bounds the restarts that a supervisor makes before it fails
-	// itself. The zero value is DefaultIntensity. For supervisors.
-	Intensity Intensity
-
 	// Concurrent supervisors start and stop all their children at once, as
 	// OTP's simple_one_for_one does. Legal with OneForOne.
 	Concurrent bool
-
-	// Quorum is how many children must be up for the supervisor not to be
-	// Down, whatever their Optional says. Zero means every child that is not
-	// Optional. For pools.
-	Quorum int
 
 	// AutoShutdown ends the supervisor, normally, once Significant children
 	// have ended by themselves. The zero value is Never. For supervisors.
@@ -128,6 +119,15 @@ type Spec struct {
 	// here differ: a child that fails its first start fails the supervisor,
 	// restarts are repeated at once without backoff, and each attempt counts.
 	Strict bool
+
+	// Intensity bounds the restarts that a supervisor makes before it fails
+	// itself. The zero value is DefaultIntensity. For supervisors.
+	Intensity Intensity
+
+	// Quorum is how many children must be up for the supervisor not to be
+	// Down, whatever their Optional says. Zero means every child that is not
+	// Optional. For pools.
+	Quorum int
 
 	// Fault is what is wrong with the configuration that this Spec was made
 	// from, found by whoever made it (services/* do); nil if nothing is.

@@ -128,7 +128,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	if err == nil {
 		s.emit(EventStopped, nil, nil)
 	} else {
-		s.emit(EventExited, err, inc.fell)
+		s.emit(EventExited, err, inc.orders.fell)
 	}
 	s.turns.rest(lastChance)
 	s.feed.stop(time.Second)
@@ -149,7 +149,7 @@ func (s *Supervisor) stopWith(ctx context.Context, inc *incarnation) <-chan stru
 		s.draining.Store(true)
 		if s.opts.GracePeriod > 0 {
 			end := time.Now().Add(s.opts.GracePeriod)
-			inc.deadline.Store(&end)
+			inc.orders.deadline.Store(&end)
 		}
 		delay := time.NewTimer(s.opts.DrainDelay)
 		defer delay.Stop()

@@ -72,8 +72,8 @@ func TestIdleWorkerHasNoTimer(t *testing.T) { // S34
 			t.Fatal(err)
 		}
 		sup.base = context.Background()
-		ch := &child{}
-		ch.unit.spec.Store(&Spec{BeatTimeout: time.Second})
+		ch := &child{spec: &Spec{BeatTimeout: time.Second}}
+		ch.unit.spec.Store(ch.spec)
 		inc := newIncarnation(sup, nil, ch)
 		inc.heartBegins()
 		inc.heart.owesAnew(inc.heart.now())
