@@ -98,10 +98,10 @@ func (s *slot) Serve(context.Context) error {
 }
 
 // ended reports the incarnation's end, whose goroutine may end with it.
-func (s *slot) ended(inc *incarnation, err error, unasked bool) {
+func (s *slot) ended(inc *incarnation, err error) {
 	s.spent = err == errGoexit // before end: the runner reads it after
-	s.deep = s.deep || unasked
-	if !inc.end(err, unasked) {
+	s.deep = s.deep || !inc.told.Load()
+	if !inc.end(err) {
 		s.spent = true
 		s.engine.lost.Add(-1)
 	}

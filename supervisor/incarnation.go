@@ -48,6 +48,7 @@ type incarnation struct {
 	heart   *heart        // nil if it owes no beats
 	renewed chan struct{} // holds a token when its prober must look at its Spec anew; nil while it has none
 	readied atomic.Bool
+	told    atomic.Bool // to stop
 	deep    bool // its goroutine's stack is large enough to see to inputs; set before run
 	fate    atomic.Int32
 }
@@ -105,7 +106,7 @@ func (o *orders) latest() time.Time {
 func (inc *incarnation) run(s *slot) {
 	switch {
 	case inc.spec().isSupervisor():
-		s.ended(inc, inc.supervise(), false)
+		s.ended(inc, inc.supervise())
 	case inc.tree.opts.ProfileLabels:
 		inc.labelled(s)
 	default:
@@ -148,9 +149,8 @@ func (inc *incarnation) work(s *slot) {
 		if value := recover(); value != nil {
 			err = Recovered(value)
 		}
-		unasked := inc.ctx.Err() == nil
 		inc.stop(ErrReplaced)
-		s.ended(inc, err, unasked)
+		s.ended(inc, err)
 	}()
 	err = inc.spec().Run(inc.ctx, inc.ready)
 }
@@ -193,9 +193,9 @@ func (inc *incarnation) unhealthy(end ending) {
 }
 
 // end tells the supervisor above how the incarnation ended, or the tree if it
-// had been abandoned; then it reports false. Who ended unasked sees to what
-// follows: the goroutine has nothing else to do.
-func (inc *incarnation) end(err error, unasked bool) bool {
+// had been abandoned; then it reports false. A worker that ended unasked
+// sees to what follows: its goroutine has nothing else to do.
+func (inc *incarnation) end(err error) bool {
 	inc.heartStops()
 	end := judge(inc, err)
 	if !inc.fate.CompareAndSwap(fateOpen, fateEnded) {
@@ -206,7 +206,7 @@ func (inc *incarnation) end(err error, unasked bool) bool {
 	if inc.orders != nil {
 		in.from = inc.orders.fell
 	}
-	inc.pass(&in, unasked)
+	inc.pass(&in, inc.orders == nil && !inc.told.Load())
 	return true
 }
 

@@ -257,6 +257,7 @@ func (r *runner) stop(a *action) {
 		inc.orders.deadline.Store(&deadline)
 		inc.orders.incident.Store(a.within)
 	}
+	inc.told.Store(true)
 	inc.stop(a.err)
 }
 
