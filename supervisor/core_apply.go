@@ -1,7 +1,5 @@
 package supervisor
 
-import "container/heap"
-
 // apply makes the Spec of a call the supervisor's own, and its children what
 // that says. Those that were added by calls stay as they are. The call is
 // answered at once: its changes are calls, each answered when it is done.
@@ -138,7 +136,7 @@ func (c *core) relink() {
 		c.link(ch)
 	}
 	for _, q := range []*queue{c.stops, c.starts, c.again} {
-		heap.Init(q)
+		q.reorderAll()
 	}
 }
 

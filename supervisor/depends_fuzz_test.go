@@ -144,9 +144,9 @@ func (w *fuzzWorld) checkNeeded(ch *child) {
 // checkQueues: who waits first is the one whose turn it is.
 func (w *fuzzWorld) checkQueues() {
 	for _, q := range []*queue{w.core.stops, w.core.starts} {
-		for _, ch := range q.heap {
-			if q.before(ch, q.peek()) {
-				w.fail("%s waits behind %s", ch.path, q.peek().path)
+		for _, waits := range q.heap {
+			if q.key(waits.child) < q.key(q.peek()) {
+				w.fail("%s waits behind %s", waits.child.path, q.peek().path)
 			}
 		}
 	}

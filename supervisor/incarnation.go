@@ -49,7 +49,7 @@ type incarnation struct {
 	renewed chan struct{} // holds a token when its prober must look at its Spec anew; nil while it has none
 	readied atomic.Bool
 	told    atomic.Bool // to stop
-	deep    bool // its goroutine's stack is large enough to see to inputs; set before run
+	deep    bool        // its goroutine's stack is large enough to see to inputs; set before run
 	fate    atomic.Int32
 }
 

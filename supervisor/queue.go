@@ -1,39 +1,43 @@
 package supervisor
 
-import "container/heap"
-
 // A queue holds children, the next one first. A child is in one at most: it
 // waits for its turn to stop, for its turn to start, or for a time.
+//
+// It is a heap of four arms, with the keys beside each other: among very many
+// children it is the memory looked at that takes the time, and a look at a
+// child is far away.
 type queue struct {
-	before func(a, b *child) bool
-	heap   []*child
+	key  func(*child) uint64 // the lowest is next
+	heap []waiter
 }
 
-func newQueue(before func(a, b *child) bool) *queue { return &queue{before: before} }
+type waiter struct {
+	key   uint64
+	child *child
+}
+
+func newQueue(key func(*child) uint64) *queue { return &queue{key: key} }
 
 // The orders in which children wait: those that no neighbour holds up come
 // before those that must wait for one.
-func firstFirst(a, b *child) bool {
-	if free := a.mayStart(); free != b.mayStart() {
-		return free
-	}
-	return a.rank < b.rank
-}
+func firstFirst(ch *child) uint64 { return ch.rank | held(!ch.mayStart()) }
+func lastFirst(ch *child) uint64  { return ^ch.rank&^held(true) | held(!ch.mayStop()) }
 
-func lastFirst(a, b *child) bool {
-	if free := a.mayStop(); free != b.mayStop() {
-		return free
-	}
-	return a.rank > b.rank
-}
+func soonest(ch *child) uint64 { return uint64(ch.due) }
 
-func soonest(a, b *child) bool { return a.due < b.due }
+func held(holds bool) uint64 {
+	if holds {
+		return 1 << 63
+	}
+	return 0
+}
 
 // put moves ch here from wherever it waited.
 func (q *queue) put(ch *child) {
 	ch.leave()
 	ch.queue = q
-	heap.Push(q, ch)
+	q.heap = append(q.heap, waiter{q.key(ch), ch})
+	q.up(len(q.heap) - 1)
 }
 
 // peek returns the next child, nil if there is none.
@@ -41,53 +45,91 @@ func (q *queue) peek() *child {
 	if len(q.heap) == 0 {
 		return nil
 	}
-	return q.heap[0]
+	return q.heap[0].child
 }
 
 // take removes and returns the next child.
 func (q *queue) take() *child {
-	ch := q.heap[0]
+	ch := q.heap[0].child
 	ch.leave()
 	return ch
 }
 
+func (q *queue) empty() bool { return len(q.heap) == 0 }
+
 // reorder gives the child its place anew, where it waits.
 func (ch *child) reorder() {
-	if ch.queue != nil {
-		heap.Fix(ch.queue, int(ch.index))
+	if q := ch.queue; q != nil {
+		q.heap[ch.index].key = q.key(ch)
+		q.fix(int(ch.index))
 	}
 }
-
-func (q *queue) empty() bool { return len(q.heap) == 0 }
 
 // leave ends the child's wait, if it waits.
 func (ch *child) leave() {
-	if q := ch.queue; q != nil {
-		heap.Remove(q, int(ch.index))
-		ch.queue = nil
+	q := ch.queue
+	if q == nil {
+		return
+	}
+	last, at := len(q.heap)-1, int(ch.index)
+	q.heap[at] = q.heap[last]
+	q.heap[last] = waiter{}
+	q.heap = q.heap[:last]
+	if at < last {
+		q.fix(at)
+	}
+	ch.queue = nil
+}
+
+// reorderAll gives all of them their places anew.
+func (q *queue) reorderAll() {
+	for i := range q.heap {
+		q.heap[i].key = q.key(q.heap[i].child)
+		q.up(i)
 	}
 }
 
-// For container/heap.
-
-func (q *queue) Len() int           { return len(q.heap) }
-func (q *queue) Less(i, j int) bool { return q.before(q.heap[i], q.heap[j]) }
-
-func (q *queue) Swap(i, j int) {
-	q.heap[i], q.heap[j] = q.heap[j], q.heap[i]
-	q.heap[i].index, q.heap[j].index = int32(i), int32(j)
+// fix moves what waits at i to where it belongs.
+func (q *queue) fix(i int) {
+	ch := q.heap[i].child
+	q.down(i)
+	q.up(int(ch.index))
 }
 
-func (q *queue) Push(x any) {
-	ch := x.(*child)
-	ch.index = int32(len(q.heap))
-	q.heap = append(q.heap, ch)
+const arms = 4
+
+func (q *queue) up(i int) {
+	w := q.heap[i]
+	for i > 0 {
+		above := (i - 1) / arms
+		if q.heap[above].key <= w.key {
+			break
+		}
+		q.set(i, q.heap[above])
+		i = above
+	}
+	q.set(i, w)
 }
 
-func (q *queue) Pop() any {
-	last := len(q.heap) - 1
-	ch := q.heap[last]
-	q.heap[last] = nil
-	q.heap = q.heap[:last]
-	return ch
+func (q *queue) down(i int) {
+	w := q.heap[i]
+	for first := i*arms + 1; first < len(q.heap); first = i*arms + 1 {
+		least := first
+		for n := first + 1; n < min(first+arms, len(q.heap)); n++ {
+			if q.heap[n].key < q.heap[least].key {
+				least = n
+			}
+		}
+		if w.key <= q.heap[least].key {
+			break
+		}
+		q.set(i, q.heap[least])
+		i = least
+	}
+	q.set(i, w)
+}
+
+func (q *queue) set(i int, w waiter) {
+	q.heap[i] = w
+	w.child.index = int32(i)
 }
