@@ -52,8 +52,12 @@ func (h *host) measure(w *work, s size) (got sample, err error) {
 var hosts = []*host{coppice, bare, loop, raw, proto}
 
 func doWork(j job) (sample, error) {
-	h := hosts[slices.IndexFunc(hosts, func(h *host) bool { return h.called == j.Host })]
-	return workNamed(j.Work).measure(h, j.Size)
+	return workNamed(j.Work).measure(hostNamed(j.Host), j.Size)
+}
+
+// hostNamed returns a host that there is.
+func hostNamed(name string) *host {
+	return hosts[slices.IndexFunc(hosts, func(h *host) bool { return h.called == name })]
 }
 
 // contestants returns who takes part, the product first, and who cannot.

@@ -22,6 +22,7 @@ func commands() []command {
 	return []command{
 		{"race", "coppice beside others, as a table", raceCommand},
 		{"compare", "the race again; fails if coppice is more than 30 % worse than in results/race.json", compareCommand},
+		{"grow", "how cost grows with the tree, as plots: to a million children, 1,000 levels", growCommand},
 		{"alone", "(one task of the others, in a process of its own)", alone},
 	}
 }

@@ -212,22 +212,24 @@ func addAndRemove(t tree, times int, gone *gate) {
 // memory is the heap and the stacks that a child takes while it idles.
 func memory(h *host, s size) (sample, error) {
 	children, up, _ := idlers(s.Children)
-	before := inUse()
+	heap, stack := inUse()
 	t := h.start(children)
 	up.wait()
 	t.settle()
-	cost := (inUse() - before) / float64(s.Children)
+	heap2, stack2 := inUse()
+	cost := (heap2 - heap + stack2 - stack) / float64(s.Children)
 	t.stop()
 	runtime.KeepAlive(children)
 	return sample{cost, up.count()}, nil
 }
 
-func inUse() float64 {
+// inUse returns the bytes in use after a collection, and one more to sweep.
+func inUse() (heap, stack float64) {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return float64(m.HeapAlloc + m.StackInuse)
+	return float64(m.HeapAlloc), float64(m.StackInuse)
 }
 
 func readyz(nodes int) func(*host, size) (sample, error) {
