@@ -6,8 +6,8 @@
 -export([init/1, leaf/2, fresh/2]).
 
 main([Work | Sizes]) ->
-    [Children, Few, Restarts, Crashers, Each, Pairs, Depth] = [list_to_integer(S) || S <- Sizes],
-    case measure(Work, #{children => Children, few => Few, restarts => Restarts, crashers => Crashers,
+    [Children, Few, Restarts, Fewer, Crashers, Each, Pairs, Depth] = [list_to_integer(S) || S <- Sizes],
+    case measure(Work, #{children => Children, few => Few, restarts => Restarts, fewer => Fewer, crashers => Crashers,
                          each => Each, pairs => Pairs, depth => Depth}) of
         none -> io:format("-~n");
         {Cost, Did} -> io:format("~.3f ~w~n", [float(Cost), Did])
@@ -28,7 +28,7 @@ measure("add one by one", #{children := N}) ->
 measure("restart, p50", #{few := Few, restarts := Times}) ->
     Took = rested(Few, Times),
     {lists:nth(Times div 2 + 1, lists:sort(Took)), length(Took)};
-measure("restart in a large tree" ++ _, #{children := N, restarts := Times}) ->
+measure("restart in a large tree" ++ _, #{children := N, fewer := Times}) ->
     Small = beside(10, Times),
     Large = beside(N, Times),
     {lists:sum(Large) / lists:sum(Small), length(Large)};

@@ -31,7 +31,7 @@ func (o *otp) name() string { return "Erlang/OTP" }
 // measure passes the work's name and the sizes, and reads what it cost and how
 // many were done.
 func (o *otp) measure(w *work, s size) (got sample, err error) {
-	out, err := o.run(w.name, fmt.Sprint(s.Children, s.few(), s.Restarts, s.Crashers, s.Each, s.Pairs, len(s.levels())-1))
+	out, err := o.run(w.name, fmt.Sprint(s.Children, s.few(), s.Restarts, s.fewer(), s.Crashers, s.Each, s.Pairs, len(s.levels())-1))
 	if out == "-" {
 		return got, errDash
 	}

@@ -52,6 +52,9 @@ func newSize(children int, quick bool) size {
 // few is how many siblings idle beside what is called a small tree.
 func (s size) few() int { return min(1_000, s.Children) }
 
+// fewer is how many restarts are enough for a mean.
+func (s size) fewer() int { return min(5_000, s.Restarts) }
+
 // levels are those of the nest: ten below each, 100,000 children below 11,111
 // supervisors.
 func (s size) levels() []int {
@@ -114,8 +117,8 @@ func restart(h *host, s size) (sample, error) {
 // siblings is the mean time of a restart in a large tree by that in a small
 // one. It is the mean because that has the garbage collector's share in it.
 func siblings(h *host, s size) (sample, error) {
-	small := restartsBeside(h, 10, s.Restarts)
-	large := restartsBeside(h, s.Children, s.Restarts)
+	small := restartsBeside(h, 10, s.fewer())
+	large := restartsBeside(h, s.Children, s.fewer())
 	return sample{sum(large) / sum(small), len(large)}, nil
 }
 
