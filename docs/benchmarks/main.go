@@ -23,6 +23,8 @@ func commands() []command {
 		{"race", "coppice beside others, as a table", raceCommand},
 		{"compare", "the race again; fails if coppice is more than 30 % worse than in results/race.json", compareCommand},
 		{"grow", "how cost grows with the tree, as plots: to a million children, 1,000 levels", growCommand},
+		{"contend", "how long restarts stall while many ask", contendCommand},
+		{"rest", "what a tree costs in which nothing happens", restCommand},
 		{"alone", "(one task of the others, in a process of its own)", alone},
 	}
 }

@@ -25,9 +25,11 @@ var tasks map[string]func(task []byte) (any, error)
 
 func init() { // by hand: a task may lead here
 	tasks = map[string]func([]byte) (any, error){
-		"work":  asTask(doWork),
-		"shape": asTask(doShape),
-		"climb": asTask(doClimb),
+		"work":    asTask(doWork),
+		"shape":   asTask(doShape),
+		"climb":   asTask(doClimb),
+		"contend": asTask(doContend),
+		"nap":     asTask(doNap),
 	}
 }
 
