@@ -212,7 +212,7 @@ func contendCommand(args []string) error {
 	if !*save {
 		return nil
 	}
-	return errors.Join(page.Save(".", "contend", p), page.Write(".", "contend", p.report()))
+	return keep("contend", &p)
 }
 
 func (p *pressing) report() string {

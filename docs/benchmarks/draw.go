@@ -43,20 +43,20 @@ var pictures = []picture{
 	{"children-time", "children", "Time per child, all below one supervisor", "children", tickTime, inTime},
 	{"children-memory", "children", "Memory per child while it idles", "children", tickBytes, inMemory},
 	{"depth-time", "depth", "One worker at the end of a chain of supervisors: time per level", "levels",
-		tickTime, append(inTime[:3:3], value{"status to the root", climb})},
+		tickTime, append(inTime[:3:3], value{"status to root", climb})},
 	{"fan-out-time", "fan-out", "The same children, below ever fewer supervisors: time per child", "children of each supervisor", tickTime, inTime},
 	{"fan-out-memory", "fan-out", "The same children, below ever fewer supervisors: memory per child", "children of each supervisor", tickBytes, inMemory},
 }
 
 // tickTime and tickBytes are for powers of ten, which need no digits.
 func tickTime(ns float64) string {
-	by, unit := page.Scale(ns)
-	return fmt.Sprintf("%g%s", ns/by, unit)
+	by, unit := page.Scale(ns * 1.001) // which may be a little less than it was meant to be
+	return fmt.Sprintf("%.0f%s", ns/by, unit)
 }
 
-func tickBytes(n float64) string { return page.Count(int(n)) + " B" }
+func tickBytes(n float64) string { return page.Count(int(n+0.5)) + " B" }
 
-func tickCount(n float64) string { return page.Count(int(n)) }
+func tickCount(n float64) string { return page.Count(int(n + 0.5)) }
 
 // draw writes the plots into dir.
 func (h *harvest) draw(dir string) error {

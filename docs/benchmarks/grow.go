@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -84,7 +83,7 @@ func growCommand(args []string) error {
 	most := flags.Int("most", 1_000_000, "how many children the largest tree has, a power of ten; a million need 10 GiB")
 	rounds := flags.Int("rounds", 3, "how often each tree is measured; the largest ones once")
 	restarts := flags.Int("restarts", 10_000, "how often one child fails in each tree")
-	save := flags.Bool("save", false, "write results/grow.json, the plots, and the section in docs/performance.md")
+	save := flags.Bool("save", false, "write results/grow.json, the plots and the section of docs/performance.md")
 	_ = flags.Parse(args)
 	if err := enoughMemory(*most); err != nil {
 		return err
@@ -97,7 +96,7 @@ func growCommand(args []string) error {
 	if !*save {
 		return nil
 	}
-	return errors.Join(page.Save(".", "grow", h), h.draw("../plots"), page.Write(".", "grow", h.report()))
+	return keep("grow", &h)
 }
 
 // enoughMemory refuses what the machine has no memory for: 8 KiB for a child,

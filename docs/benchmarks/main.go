@@ -1,7 +1,8 @@
 // Command benchmarks measures what supervision costs: coppice beside bare
 // goroutines, beside one plain loop, and beside other supervisors, all doing
 // the same work in turns, each in a fresh process; how that grows with the
-// tree; and what it costs at rest and while many ask. With -save a command also
+// tree; and what it costs at rest and while many ask; and libraries that answer
+// a platform's probes, coppice among them. With -save a command also
 // writes what it has measured into results, and its section of
 // docs/performance.md. Run it in its own folder.
 package main
@@ -25,6 +26,8 @@ func commands() []command {
 		{"grow", "how cost grows with the tree, as plots: to a million children, 1,000 levels", growCommand},
 		{"contend", "how long restarts stall while many ask", contendCommand},
 		{"rest", "what a tree costs in which nothing happens", restCommand},
+		{"health", "libraries that answer a platform's probes", healthCommand},
+		{"page", "the sections of docs/performance.md again, from results", pageCommand},
 		{"alone", "(one task of the others, in a process of its own)", alone},
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"time"
+
+	"github.com/coppice-go/coppice/docs/benchmarks/health"
 )
 
 // Whatever is measured runs in a process of its own, as a service does that
@@ -30,6 +32,7 @@ func init() { // by hand: a task may lead here
 		"climb":   asTask(doClimb),
 		"contend": asTask(doContend),
 		"nap":     asTask(doNap),
+		"health":  asTask(health.Do),
 	}
 }
 

@@ -56,7 +56,7 @@ func raceCommand(args []string) error {
 	if !*save {
 		return nil
 	}
-	return errors.Join(page.Save(".", "race", s), page.Write(".", "race", s.report()))
+	return keep("race", &s)
 }
 
 // choose returns the works whose names start with one of the comma-separated

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -77,7 +76,7 @@ func restCommand(args []string) error {
 	if !*save {
 		return nil
 	}
-	return errors.Join(page.Save(".", "rest", n), page.Write(".", "rest", n.report()))
+	return keep("rest", &n)
 }
 
 func (n *night) report() string {

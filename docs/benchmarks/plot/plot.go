@@ -33,7 +33,7 @@ type Point struct{ X, Y float64 }
 // Where things stand, in pixels.
 const (
 	width, height            = 760, 400
-	left, right, top, bottom = 84, 180, 52, 56
+	left, right, top, bottom = 84, 186, 52, 56
 	lineHeight               = 16
 )
 
@@ -64,28 +64,41 @@ func (c *Chart) SVG() string {
 	return b.String()
 }
 
-// An axis takes values between two powers of ten to pixels.
+// An axis takes values between two ticks to pixels.
 type axis struct {
-	low, high float64 // powers of ten
+	low, high float64
 	from, to  float64 // pixels
 }
 
 func (a axis) at(value float64) float64 {
-	return a.from + (math.Log10(value)-a.low)/(a.high-a.low)*(a.to-a.from)
+	return a.from + math.Log(value/a.low)/math.Log(a.high/a.low)*(a.to-a.from)
 }
 
-// ticks are the powers of ten, not more than can be read.
+// newAxis reaches from the tick below the least value to that above the most.
+func newAxis(values []float64, from, to float64) axis {
+	least, most := slices.Min(values), slices.Max(values)
+	a := axis{low: math.Pow(10, math.Floor(math.Log10(least))), high: math.Pow(10, math.Ceil(math.Log10(most))), from: from, to: to}
+	if 3*a.low <= least {
+		a.low *= 3
+	}
+	if a.high/10*3 >= most && a.high > most {
+		a.high *= 0.3
+	}
+	a.high = max(a.high, 3*a.low)
+	return a
+}
+
+// ticks are the powers of ten, and three times those where there is room.
 func (a axis) ticks() (values []float64) {
-	step := math.Ceil((a.high - a.low) / 8)
-	for power := a.low; power <= a.high; power += step {
-		values = append(values, math.Pow(10, power))
+	few := a.high/a.low > 2_000
+	for power := math.Pow(10, math.Floor(math.Log10(a.low))); power <= a.high*1.01; power *= 10 {
+		for _, value := range []float64{power, 3 * power} {
+			if value >= a.low*0.99 && value <= a.high*1.01 && (value == power || !few) {
+				values = append(values, value)
+			}
+		}
 	}
 	return values
-}
-
-func newAxis(values []float64, from, to float64) axis {
-	low, high := math.Floor(math.Log10(slices.Min(values))), math.Ceil(math.Log10(slices.Max(values)))
-	return axis{low, max(high, low+1), from, to}
 }
 
 func (c *Chart) axes() (x, y axis) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 )
@@ -38,10 +39,32 @@ func TestSVGIsWellFormed(t *testing.T) {
 }
 
 func TestEachPowerOfTenIsAsFarFromTheNext(t *testing.T) {
-	a := axis{low: 0, high: 4, from: 100, to: 500}
+	a := axis{low: 1, high: 10_000, from: 100, to: 500}
 	for value, want := range map[float64]float64{1: 100, 10: 200, 10_000: 500} {
-		if got := a.at(value); got != want {
+		if got := a.at(value); math.Abs(got-want) > 0.01 {
 			t.Errorf("%v is at %v, want %v", value, got, want)
+		}
+	}
+}
+
+func TestAnAxisReachesFromTickToTick(t *testing.T) {
+	for _, c := range []struct{ values, ticks []float64 }{
+		{[]float64{100, 1e6}, []float64{100, 1_000, 10_000, 100_000, 1e6}},
+		{[]float64{1.2, 23}, []float64{1, 3, 10, 30}},
+		{[]float64{3, 30}, []float64{3, 10, 30}},
+		{[]float64{4, 9}, []float64{3, 10}},
+		{[]float64{5}, []float64{3, 10}},
+		{[]float64{1}, []float64{1, 3}},
+	} {
+		got := newAxis(c.values, 0, 1).ticks()
+		if len(got) != len(c.ticks) {
+			t.Errorf("%v: ticks %v, want %v", c.values, got, c.ticks)
+			continue
+		}
+		for i := range got {
+			if math.Abs(got[i]/c.ticks[i]-1) > 0.001 {
+				t.Errorf("%v: ticks %v, want %v", c.values, got, c.ticks)
+			}
 		}
 	}
 }
