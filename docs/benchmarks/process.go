@@ -17,7 +17,7 @@ import (
 // starts its tree once. In one process for all, who comes later finds memory
 // that the kernel has given already, goroutines' descriptors that were made for
 // others, and a garbage collector that has another goal: the second start of
-// the same tree takes two thirds of the first.
+// the same tree takes 60 % of the first.
 
 // patience is how long a process may take: a million children need a minute.
 const patience = 10 * time.Minute

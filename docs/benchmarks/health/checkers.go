@@ -66,8 +66,11 @@ func openCoppice(checks []check) (http.Handler, func()) {
 		panic(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- sup.Run(ctx) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = sup.Run(ctx) // which may name a check that still hangs
+	}()
 	return health.Handler(sup), func() { cancel(); <-ended }
 }
 
