@@ -16,8 +16,8 @@ const bearable = 1.3
 var errWorse = errors.New("coppice costs more than it did, beside others")
 
 // compareCommand runs the race of results/race.json again, and reports the
-// ratios that have become worse. What looks worse is measured once more, and
-// reported if it still does: on a shared machine one look says little.
+// ratios that have become worse. What looks worse is measured as often again,
+// and reported if it still does: on a shared machine one look says little.
 func compareCommand(args []string) error {
 	flags := flag.NewFlagSet("compare", flag.ExitOnError)
 	rounds := flags.Int("rounds", 3, "rounds of each work")
@@ -35,15 +35,12 @@ func compareCommand(args []string) error {
 	if before.Setting.CPU != now.Setting.CPU || before.Setting.Cores != now.Setting.Cores {
 		fmt.Printf("another machine: %s; results/race.json is of %s\n", now.Setting, before.Setting)
 	}
-	doubts := worse(&before, &now)
-	if len(doubts) == 0 {
-		return nil
-	}
 	again := standing{Size: before.Size, Rounds: *rounds}
-	if err := again.race(worksOf(doubts), everybody); err != nil {
+	if err := again.race(worksOf(worse(&before, &now)), everybody); err != nil {
 		return err
 	}
-	return tell(both(doubts, worse(&before, &again)))
+	now.add(&again)
+	return tell(worse(&before, &now))
 }
 
 // A worsening is a ratio that has grown more than is bearable.
@@ -65,15 +62,16 @@ func worse(before, now *standing) (all []worsening) {
 	return all
 }
 
-// ratio is the first contestant's cost of a work by another's; 0 if there is
-// none.
+// ratio is the first contestant's least cost of a work by another's; 0 if there
+// is none. What else runs on the machine only ever adds to a cost, so the least
+// of some rounds is the nearest to that of a machine of one's own.
 func (s *standing) ratio(work, name string) float64 {
 	at := slices.IndexFunc(s.Results, func(r result) bool { return r.Work == work })
 	who := slices.Index(s.Contestants, name)
 	if at < 0 || who < 0 || len(s.Results[at].Costs[who]) == 0 || len(s.Results[at].Costs[0]) == 0 {
 		return 0
 	}
-	return ratio(s.Results[at].Costs[0], s.Results[at].Costs[who])
+	return slices.Min(s.Results[at].Costs[0]) / slices.Min(s.Results[at].Costs[who])
 }
 
 // worksOf returns the works of the worsenings, each once, in order.
@@ -86,11 +84,14 @@ func worksOf(all []worsening) (chosen []*work) {
 	return chosen
 }
 
-// both returns those of again that were in doubt before.
-func both(doubts, again []worsening) []worsening {
-	return slices.DeleteFunc(again, func(a worsening) bool {
-		return !slices.ContainsFunc(doubts, func(d worsening) bool { return d.work == a.work && d.beside == a.beside })
-	})
+// add takes in the rounds of another race among the same contestants.
+func (s *standing) add(other *standing) {
+	for _, r := range other.Results {
+		at := slices.IndexFunc(s.Results, func(own result) bool { return own.Work == r.Work })
+		for who, costs := range r.Costs {
+			s.Results[at].Costs[who] = append(s.Results[at].Costs[who], costs...)
+		}
+	}
 }
 
 func tell(all []worsening) error {
