@@ -32,15 +32,17 @@ func leafSpec(name string, ch *child) supervisor.Spec {
 	return supervisor.Spec{Name: name, Run: supervisor.Func(ch.serve), Backoff: supervisor.NoBackoff}
 }
 
-func nestCoppice(depth int, leaf *child) tree { return grow(nestSpec("app", depth, leaf)) }
+func nestCoppice(widths []int, leaf func() *child) tree {
+	return grow(nestSpec("app", widths, leaf))
+}
 
-func nestSpec(name string, depth int, leaf *child) supervisor.Spec {
-	spec := supervisor.Spec{Name: name, Intensity: supervisor.Unlimited}
-	for i := range 10 {
-		if name := strconv.Itoa(i); depth > 0 {
-			spec.Children = append(spec.Children, nestSpec(name, depth-1, leaf))
+func nestSpec(name string, widths []int, leaf func() *child) supervisor.Spec {
+	spec := supervisor.Spec{Name: name, Intensity: supervisor.Unlimited, Children: make([]supervisor.Spec, widths[0])}
+	for i := range spec.Children {
+		if name := strconv.Itoa(i); len(widths) > 1 {
+			spec.Children[i] = nestSpec(name, widths[1:], leaf)
 		} else {
-			spec.Children = append(spec.Children, leafSpec(name, leaf))
+			spec.Children[i] = leafSpec(name, leaf())
 		}
 	}
 	return spec

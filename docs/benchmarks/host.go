@@ -1,6 +1,9 @@
 package main
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // A host is how a contestant written in Go supervises. What it has not is nil.
 type host struct {
@@ -9,9 +12,9 @@ type host struct {
 	// start starts the children under one supervisor.
 	start func([]*child) tree
 
-	// nest starts as many levels of supervisors as depth says, ten below each,
-	// the lowest with ten children each.
-	nest func(depth int, leaf *child) tree
+	// nest starts levels of supervisors, of which each has as many below it as
+	// the widths say, from the root's down to the children's.
+	nest func(widths []int, leaf func() *child) tree
 
 	// readyz returns a tree of so many nodes, and what answers for it.
 	readyz func(nodes int) (tree, http.Handler)
@@ -34,11 +37,34 @@ type teller interface{ tell() }
 
 func (h *host) name() string { return h.called }
 
-func (h *host) measure(w *work, s size) (sample, error) { return w.measure(h, s) }
+// A job is what a host does in a process of its own.
+type job struct {
+	Host, Work string
+	Size       size
+}
+
+func (h *host) measure(w *work, s size) (got sample, err error) {
+	err = fresh("work", job{h.called, w.name, s}, &got)
+	return got, err
+}
+
+// hosts are the contestants written in Go, the product first.
+var hosts = []*host{coppice, bare, loop, raw, proto}
+
+func doWork(j job) (sample, error) {
+	return workNamed(j.Work).measure(hostNamed(j.Host), j.Size)
+}
+
+// hostNamed returns a host that there is.
+func hostNamed(name string) *host {
+	return hosts[slices.IndexFunc(hosts, func(h *host) bool { return h.called == name })]
+}
 
 // contestants returns who takes part, the product first, and who cannot.
 func contestants() (present []contestant, absent []string) {
-	present = []contestant{coppice, bare, loop, raw, proto}
+	for _, h := range hosts {
+		present = append(present, h)
+	}
 	if otp, err := findOTP(); err != nil {
 		absent = append(absent, err.Error())
 	} else {

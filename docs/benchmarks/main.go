@@ -1,49 +1,52 @@
 // Command benchmarks measures what supervision costs: coppice beside bare
 // goroutines, beside one plain loop, and beside other supervisors, all doing
-// the same work in turns. It prints a Markdown table of medians and of the
-// ratios between contestants: on a shared machine only the ratios are worth
-// reading.
+// the same work in turns, each in a fresh process; how that grows with the
+// tree; and what it costs at rest and while many ask; and libraries that answer
+// a platform's probes, coppice among them. With -save a command also
+// writes what it has measured into results, and its section of
+// docs/performance.md. Run it in its own folder.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
-	"strings"
 )
 
-func main() {
-	quick := flag.Bool("quick", false, "fewer repeats of everything but the starts")
-	rounds := flag.Int("rounds", 0, "rounds of each work; 0 is 7, 3 with -quick")
-	children := flag.Int("children", 100_000, "how many children the large trees have")
-	only := flag.String("only", "", "works to measure, by the start of their names, separated by commas")
-	flag.Parse()
+// A command is one thing to be measured. It gets the words after its name.
+type command struct {
+	name, does string
+	run        func(args []string) error
+}
 
-	if *rounds == 0 {
-		*rounds = map[bool]int{true: 3, false: 7}[*quick]
+func commands() []command {
+	return []command{
+		{"race", "coppice beside others, as a table", raceCommand},
+		{"compare", "the race again; fails if coppice is more than 30 % worse than in results/race.json", compareCommand},
+		{"grow", "how cost grows with the tree, as plots: to a million children, 1,000 levels", growCommand},
+		{"contend", "how long restarts stall while many ask", contendCommand},
+		{"rest", "what a tree costs in which nothing happens", restCommand},
+		{"health", "libraries that answer a platform's probes", healthCommand},
+		{"page", "the sections of docs/performance.md again, from results", pageCommand},
+		{"alone", "(one task of the others, in a process of its own)", alone},
 	}
-	chosen := choose(works, *only)
-	everybody, absent := contestants()
-	results, err := race(chosen, everybody, newSize(*children, *quick), *rounds, progress)
-	if err != nil {
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "benchmarks:", err)
 		os.Exit(1)
 	}
-	fmt.Print(report(results, everybody, absent, *rounds))
 }
 
-func progress(w *work) { fmt.Fprintln(os.Stderr, w.name) }
-
-// choose returns the works whose names start with one of the comma-separated
-// words; all of them for "".
-func choose(all []*work, words string) (chosen []*work) {
-	for _, w := range all {
-		for word := range strings.SplitSeq(words, ",") {
-			if strings.HasPrefix(w.name, word) {
-				chosen = append(chosen, w)
-				break
-			}
+func run(args []string) error {
+	for _, c := range commands() {
+		if len(args) > 0 && c.name == args[0] {
+			return c.run(args[1:])
 		}
 	}
-	return chosen
+	for _, c := range commands() {
+		fmt.Fprintf(os.Stderr, "go run . %-8s  %s\n", c.name, c.does)
+	}
+	return flag.ErrHelp
 }

@@ -31,12 +31,12 @@ func (o *otp) name() string { return "Erlang/OTP" }
 // measure passes the work's name and the sizes, and reads what it cost and how
 // many were done.
 func (o *otp) measure(w *work, s size) (got sample, err error) {
-	out, err := o.run(w.name, fmt.Sprint(s.children, s.few(), s.restarts, s.crashers, s.each, s.pairs, s.depth()))
+	out, err := o.run(w.name, fmt.Sprint(s.Children, s.few(), s.Restarts, s.fewer(), s.Crashers, s.Each, s.Pairs, len(s.levels())-1))
 	if out == "-" {
 		return got, errDash
 	}
 	if err == nil {
-		_, err = fmt.Sscan(out, &got.cost, &got.did)
+		_, err = fmt.Sscan(out, &got.Cost, &got.Did)
 	}
 	if err != nil {
 		return got, fmt.Errorf("%w: %s", err, out)

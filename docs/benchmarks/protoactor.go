@@ -51,18 +51,18 @@ func supervising(receive actor.ReceiveFunc) *actor.Props {
 	return actor.PropsFromFunc(receive, actor.WithSupervisor(actor.RestartingSupervisorStrategy()))
 }
 
-func nestProto(depth int, leaf *child) tree { return newActing(branch(depth, leaf)) }
+func nestProto(widths []int, leaf func() *child) tree { return newActing(branch(widths, leaf)) }
 
-func branch(depth int, leaf *child) actor.ReceiveFunc {
+func branch(widths []int, leaf func() *child) actor.ReceiveFunc {
 	return func(ctx actor.Context) {
 		if _, ok := ctx.Message().(*actor.Started); !ok {
 			return
 		}
-		for range 10 {
-			if depth > 0 {
-				ctx.Spawn(supervising(branch(depth-1, leaf)))
+		for range widths[0] {
+			if len(widths) > 1 {
+				ctx.Spawn(supervising(branch(widths[1:], leaf)))
 			} else {
-				ctx.Spawn(leaf.props())
+				ctx.Spawn(leaf().props())
 			}
 		}
 	}

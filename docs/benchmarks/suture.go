@@ -40,15 +40,15 @@ func serveSuture(sup *suture.Supervisor) tree {
 	return &sutured{sup: sup, cancel: cancel, ended: sup.ServeBackground(ctx)}
 }
 
-func nestSuture(depth int, leaf *child) tree { return serveSuture(sutureNest(depth, leaf)) }
+func nestSuture(widths []int, leaf func() *child) tree { return serveSuture(sutureNest(widths, leaf)) }
 
-func sutureNest(depth int, leaf *child) *suture.Supervisor {
+func sutureNest(widths []int, leaf func() *child) *suture.Supervisor {
 	sup := newSuture()
-	for range 10 {
-		if depth > 0 {
-			sup.Add(sutureNest(depth-1, leaf))
+	for range widths[0] {
+		if len(widths) > 1 {
+			sup.Add(sutureNest(widths[1:], leaf))
 		} else {
-			sup.Add(service{leaf})
+			sup.Add(service{leaf()})
 		}
 	}
 	return sup

@@ -24,66 +24,78 @@ type work struct {
 
 // A sample is one measurement: the cost of one thing, and how many were done.
 type sample struct {
-	cost float64
-	did  int
+	Cost float64
+	Did  int
 }
 
 // A size says how much of everything there is.
 type size struct {
-	children int // of the large trees
-	restarts int // of one child, in a row
-	crashers int // that fail all the while, next to each other
-	each     int // how often each of those fails
-	pairs    int // of add and remove
-	answers  int // of /readyz
+	Children int // of the large trees
+	Restarts int // of one child, in a row
+	Crashers int // that fail all the while, next to each other
+	Each     int // how often each of those fails
+	Pairs    int // of add and remove
+	Answers  int // of /readyz
 }
 
 func newSize(children int, quick bool) size {
-	s := size{children: children, restarts: 100_000, crashers: 1_000, each: 200, pairs: 20_000, answers: 1_000_000}
+	s := size{Children: children, Restarts: 100_000, Crashers: 1_000, Each: 200, Pairs: 20_000, Answers: 1_000_000}
 	if quick {
-		s.restarts, s.each, s.pairs, s.answers = 20_000, 50, 5_000, 100_000
+		s.Restarts, s.Each, s.Pairs, s.Answers = 20_000, 50, 5_000, 100_000
 	}
-	if children < s.crashers { // a trial of the harness
-		s.crashers, s.restarts, s.each, s.pairs, s.answers = 10, 100, 5, 80, 100
+	if children < s.Crashers { // a trial of the harness
+		s.Crashers, s.Restarts, s.Each, s.Pairs, s.Answers = 10, 100, 5, 80, 100
 	}
 	return s
 }
 
 // few is how many siblings idle beside what is called a small tree.
-func (s size) few() int { return min(1_000, s.children) }
+func (s size) few() int { return min(1_000, s.Children) }
 
-// depth is how many levels of supervisors have the children below the lowest.
-func (s size) depth() int { return max(1, int(math.Round(math.Log10(float64(s.children))))-1) }
+// fewer is how many restarts are enough for a mean.
+func (s size) fewer() int { return min(5_000, s.Restarts) }
 
-// leaves is how many children a nest has: 100,000 below 11,111 supervisors.
-func leaves(depth int) int { return int(math.Pow10(depth + 1)) }
+// levels are those of the nest: ten below each, 100,000 children below 11,111
+// supervisors.
+func (s size) levels() []int {
+	return slices.Repeat([]int{10}, max(2, int(math.Round(math.Log10(float64(s.Children))))))
+}
+
+// leaves is how many children a nest of such widths has.
+func leaves(widths []int) int {
+	n := 1
+	for _, width := range widths {
+		n *= width
+	}
+	return n
+}
 
 func per(took time.Duration, n int) float64 { return float64(took) / float64(n) }
 
 func start(h *host, s size) (sample, error) {
-	children, up, _ := idlers(s.children)
+	children, up, _ := idlers(s.Children)
 	began := time.Now()
 	t := h.start(children)
 	up.wait()
 	t.settle()
 	took := time.Since(began)
 	t.stop()
-	return sample{per(took, s.children), up.count()}, nil
+	return sample{per(took, s.Children), up.count()}, nil
 }
 
 func stop(h *host, s size) (sample, error) {
-	children, up, gone := idlers(s.children)
+	children, up, gone := idlers(s.Children)
 	t := h.start(children)
 	up.wait()
 	t.settle()
 	runtime.GC()
 	began := time.Now()
 	t.stop()
-	return sample{per(time.Since(began), s.children), gone.count()}, nil
+	return sample{per(time.Since(began), s.Children), gone.count()}, nil
 }
 
 func add(h *host, s size) (sample, error) {
-	children, up, _ := idlers(s.children)
+	children, up, _ := idlers(s.Children)
 	t := h.start(nil)
 	defer t.stop()
 	t.settle()
@@ -92,12 +104,12 @@ func add(h *host, s size) (sample, error) {
 		t.add(ch)
 	}
 	up.wait()
-	return sample{per(time.Since(began), s.children), up.count()}, nil
+	return sample{per(time.Since(began), s.Children), up.count()}, nil
 }
 
 // restart is the median from a child's failure to its next start.
 func restart(h *host, s size) (sample, error) {
-	took := restartsBeside(h, s.few(), s.restarts)
+	took := restartsBeside(h, s.few(), s.Restarts)
 	slices.Sort(took)
 	return sample{float64(took[len(took)/2]), len(took)}, nil
 }
@@ -105,8 +117,8 @@ func restart(h *host, s size) (sample, error) {
 // siblings is the mean time of a restart in a large tree by that in a small
 // one. It is the mean because that has the garbage collector's share in it.
 func siblings(h *host, s size) (sample, error) {
-	small := restartsBeside(h, 10, s.restarts)
-	large := restartsBeside(h, s.children, s.restarts)
+	small := restartsBeside(h, 10, s.fewer())
+	large := restartsBeside(h, s.Children, s.fewer())
 	return sample{sum(large) / sum(small), len(large)}, nil
 }
 
@@ -131,9 +143,9 @@ func sum(took []time.Duration) (total float64) {
 	return total
 }
 
-func throughput(h *host, s size) (sample, error) { return failing(h, s.crashers, s.each, failByError) }
-func panics(h *host, s size) (sample, error)     { return failing(h, s.crashers, s.each, failByPanic) }
-func storm(h *host, s size) (sample, error)      { return failing(h, s.children, 1, failByError) }
+func throughput(h *host, s size) (sample, error) { return failing(h, s.Crashers, s.Each, failByError) }
+func panics(h *host, s size) (sample, error)     { return failing(h, s.Crashers, s.Each, failByPanic) }
+func storm(h *host, s size) (sample, error)      { return failing(h, s.Children, 1, failByError) }
 
 // failing has all children of a tree fail side by side.
 func failing(h *host, children, times int, fail func() error) (sample, error) {
@@ -155,10 +167,11 @@ func nested(h *host, s size, wantStart bool) (sample, error) {
 	if h.nest == nil {
 		return sample{}, errDash
 	}
-	n := leaves(s.depth())
+	n := leaves(s.levels())
 	up, gone := newGate(n), newGate(n)
+	leaf := &child{up: up, gone: gone}
 	began := time.Now()
-	t := h.nest(s.depth(), &child{up: up, gone: gone})
+	t := h.nest(s.levels(), func() *child { return leaf })
 	up.wait()
 	t.settle()
 	took := time.Since(began)
@@ -177,14 +190,14 @@ func pairsBy(callers int) func(*host, size) (sample, error) {
 		t := h.start(nil)
 		defer t.stop()
 		t.settle()
-		gone := newGate(s.pairs)
+		gone := newGate(s.Pairs)
 		var all sync.WaitGroup
 		began := time.Now()
 		for range callers {
-			all.Go(func() { addAndRemove(t, s.pairs/callers, gone) })
+			all.Go(func() { addAndRemove(t, s.Pairs/callers, gone) })
 		}
 		all.Wait()
-		return sample{per(time.Since(began), s.pairs), gone.count()}, nil
+		return sample{per(time.Since(began), s.Pairs), gone.count()}, nil
 	}
 }
 
@@ -201,23 +214,25 @@ func addAndRemove(t tree, times int, gone *gate) {
 
 // memory is the heap and the stacks that a child takes while it idles.
 func memory(h *host, s size) (sample, error) {
-	children, up, _ := idlers(s.children)
-	before := inUse()
+	children, up, _ := idlers(s.Children)
+	heap, stack := inUse()
 	t := h.start(children)
 	up.wait()
 	t.settle()
-	cost := (inUse() - before) / float64(s.children)
+	heap2, stack2 := inUse()
+	cost := (heap2 - heap + stack2 - stack) / float64(s.Children)
 	t.stop()
 	runtime.KeepAlive(children)
 	return sample{cost, up.count()}, nil
 }
 
-func inUse() float64 {
+// inUse returns the bytes in use after a collection, and one more to sweep.
+func inUse() (heap, stack float64) {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return float64(m.HeapAlloc + m.StackInuse)
+	return float64(m.HeapAlloc), float64(m.StackInuse)
 }
 
 func readyz(nodes int) func(*host, size) (sample, error) {
@@ -225,14 +240,14 @@ func readyz(nodes int) func(*host, size) (sample, error) {
 		if h.readyz == nil {
 			return sample{}, errDash
 		}
-		t, handler := h.readyz(min(nodes, s.children))
+		t, handler := h.readyz(min(nodes, s.Children))
 		defer t.stop()
 		w, r := &response{header: http.Header{}}, httptest.NewRequest(http.MethodGet, "/readyz", nil)
 		began := time.Now()
-		for range s.answers {
+		for range s.Answers {
 			handler.ServeHTTP(w, r)
 		}
-		return sample{per(time.Since(began), s.answers), w.good}, nil
+		return sample{per(time.Since(began), s.Answers), w.good}, nil
 	}
 }
 
