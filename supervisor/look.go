@@ -10,10 +10,10 @@ import (
 // This file reads the running tree, one supervisor's lock at a time.
 
 // batch is how many children are read while a loop waits.
-const batch = 1000
+const batch = 100
 
 // Snapshot returns the state of the whole tree. It costs in proportion to the
-// tree's size, but holds no loop up for more than 1,000 children.
+// tree's size, but holds no loop up for more than 100 children.
 func (s *Supervisor) Snapshot() Snapshot {
 	snap := s.rootSnapshot()
 	snap.Children = childrenOf(s.root.unit.below.Load(), s.root.spec, snap.Path)
@@ -98,16 +98,16 @@ func (s *Supervisor) walk(path string) (*runner, *Spec, error) {
 }
 
 func (r *runner) child(name string) *child {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
 	return r.core.byName[name]
 }
 
 // below returns the last incarnation of the child of that name, nil if it never
 // was a supervisor that was started, and its Spec, nil if there is no such child.
 func (r *runner) below(name string) (*runner, *Spec) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
 	if ch := r.core.byName[name]; ch != nil {
 		return ch.unit.below.Load(), ch.spec
 	}
@@ -115,8 +115,8 @@ func (r *runner) below(name string) (*runner, *Spec) {
 }
 
 func (r *runner) find(name string) (snap Snapshot, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
 	if ch := r.core.byName[name]; ch != nil {
 		return ch.snapshot(r.core, time.Now()), true
 	}
@@ -191,8 +191,8 @@ func (ch *child) snapshot(c *core, now time.Time) Snapshot {
 
 // budget fills in what the supervisor itself knows.
 func (s *Snapshot) budget(r *runner) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
 	now := time.Now()
 	s.Restarts, s.BudgetLeft = len(r.core.budget.within(now)), r.core.budget.left(now)
 }
@@ -276,11 +276,18 @@ func (ch *seen) withBudget() Snapshot {
 	return ch.Snapshot
 }
 
+func (r *runner) size() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.core.byName)
+}
+
 // read returns the next batch of children after last, nil for the first, where
 // it stopped and whether there are more.
 func (r *runner) read(last *child) (children []seen, at *child, more bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	children = make([]seen, 0, min(batch, r.size())) // before the lock: who allocates may have to wait for the collector
+	r.mu.RLock()
+	defer r.mu.RUnlock()
 	now := time.Now()
 	for ch := r.core.after(last); ch != nil; ch = ch.next {
 		if len(children) == batch {

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,8 +13,9 @@ import (
 // called concurrently. A value can fail at any time: take it again for each
 // use rather than keep it.
 type Ref[T any] struct {
+	live atomic.Pointer[lease[T]] // nil while there is no value
+
 	mu      sync.Mutex    // guards all below, and orders publishing and withdrawing
-	live    *lease[T]     // nil while there is no value
 	changed chan struct{} // closed when live is set; nil while nobody waits
 	owner   *incarnation  // the last to run; knows when the next is due
 }
@@ -55,12 +57,10 @@ func (r *Ref[T]) Get(ctx context.Context) (T, error) {
 
 // Peek returns the live value, or false while there is none. It never waits.
 func (r *Ref[T]) Peek() (value T, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.live == nil {
-		return value, false
+	if l := r.live.Load(); l != nil {
+		return l.value, true
 	}
-	return r.live.value, true
+	return value, false
 }
 
 // Do calls f with the live value, waiting for one until ctx is done. The
@@ -82,7 +82,7 @@ func (r *Ref[T]) Do(ctx context.Context, f func(ctx context.Context, value T) er
 // value, and when no attempt is scheduled.
 func (r *Ref[T]) RetryAfter() time.Duration {
 	r.mu.Lock()
-	owner, live := r.owner, r.live != nil
+	owner, live := r.owner, r.live.Load() != nil
 	r.mu.Unlock()
 	if live || owner == nil {
 		return 0
@@ -102,9 +102,7 @@ func (r *Ref[T]) newLease(ctx context.Context) (l *lease[T], end func()) {
 		cancel(ErrReplaced)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.live == l {
-			r.live = nil
-		}
+		r.live.CompareAndSwap(l, nil)
 	}
 }
 
@@ -118,7 +116,7 @@ func (r *Ref[T]) publish(l *lease[T], v T) bool {
 		return false
 	}
 	l.value = v
-	r.live = l
+	r.live.Store(l)
 	if r.changed != nil {
 		close(r.changed)
 		r.changed = nil
@@ -129,8 +127,11 @@ func (r *Ref[T]) publish(l *lease[T], v T) bool {
 // wait returns the live lease, waiting for one until ctx is done.
 func (r *Ref[T]) wait(ctx context.Context) (*lease[T], error) {
 	for {
+		if l := r.live.Load(); l != nil {
+			return l, nil
+		}
 		r.mu.Lock()
-		l := r.live
+		l := r.live.Load()
 		if l == nil && r.changed == nil {
 			r.changed = make(chan struct{})
 		}

@@ -20,7 +20,7 @@ type runner struct {
 	watch   *watchdog
 	probers sync.WaitGroup // of probed incarnations
 
-	mu   sync.Mutex // guards core: the loop's steps, and those who read it
+	mu   sync.RWMutex // guards core: the loop's steps, and those who read it
 	core *core
 
 	timer     *time.Timer
@@ -39,7 +39,7 @@ func newRunner(self *incarnation) *runner {
 		newIncident: r.tree.incidents.begin,
 		incident:    self.orders.incident.Load(),
 	})
-	r.timer = time.NewTimer(time.Hour)
+	r.timer = time.AfterFunc(time.Hour, func() { r.post(&input{kind: woke}) })
 	r.timer.Stop()
 	before := self.child.unit.below.Load()
 	for ch := r.core.first; ch != nil; ch = ch.next {
@@ -68,34 +68,26 @@ func (r *runner) inherit(ch *child, before *runner) {
 // loop runs the supervisor until all its children have ended. It drives first.
 func (r *runner) loop() error {
 	r.engine.serve()
-	told := r.self.ctx.Done()
 	if r.self.ctx.Err() != nil { // before anything starts
-		told = nil
-		r.step(time.Now(), r.stopAll())
+		r.step(time.Now(), r.toldStop())
 	}
+	defer context.AfterFunc(r.self.ctx, func() { r.post(r.toldStop()) })()
 	for mine := true; !mine || !r.drive(math.MaxInt); mine = r.inbox.claim() {
-		select {
-		case <-r.inbox.bell:
-		case <-r.timer.C:
-			r.inbox.put(&input{kind: woke}, false)
-		case <-told:
-			told = nil
-			r.inbox.put(r.stopAll(), false)
-		}
+		<-r.inbox.bell
 	}
 	r.end()
 	return r.result
 }
 
-// stopAll is the word of the supervisor above.
-func (r *runner) stopAll() *input {
+// toldStop is the word of the supervisor above.
+func (r *runner) toldStop() *input {
 	return &input{kind: toldStop, err: context.Cause(r.self.ctx)}
 }
 
 // spec returns the supervisor's Spec, to those outside the loop.
 func (r *runner) spec() *Spec {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
 	return r.core.spec
 }
 
