@@ -19,8 +19,13 @@ type engine struct {
 	cancel context.CancelFunc
 	slots  sync.WaitGroup // added and not at their end
 	lost   atomic.Int32   // slots of abandoned incarnations that still run
+	spare  []*slot        // released, and to be used again; at most maxSpare
 	served chan struct{}  // closed when suture's loop has ended
 }
+
+// maxSpare slots wait for children that are added: who removes one often adds
+// another, and suture takes two changes of goroutine for a new slot.
+const maxSpare = 32
 
 // newEngine returns an engine that does not run yet. Slots that are added
 // before serve cost no handshake.
@@ -46,17 +51,34 @@ func (e *engine) serve() {
 	}()
 }
 
-// add runs a new slot.
-func (e *engine) add(ch *child) *slot {
-	s := &slot{child: ch, next: make(chan *incarnation, 1), engine: e}
+// add returns a slot that runs.
+func (e *engine) add() *slot {
+	if last := len(e.spare) - 1; last >= 0 {
+		s := e.spare[last]
+		e.spare = e.spare[:last]
+		return s
+	}
+	s := &slot{next: make(chan *incarnation, 1), engine: e}
 	e.slots.Add(1)
 	e.suture.Add(s)
 	return s
 }
 
+// release takes a slot back whose incarnation, if it had any, has ended.
+func (e *engine) release(s *slot) {
+	if s.spent || len(e.spare) == maxSpare {
+		close(s.next)
+	} else {
+		e.spare = append(e.spare, s)
+	}
+}
+
 // close ends the engine once every slot has come to its end. It waits for
 // that, unless some belong to abandoned incarnations.
 func (e *engine) close() {
+	for _, s := range e.spare {
+		close(s.next)
+	}
 	end := func() {
 		e.slots.Wait()
 		e.cancel()
@@ -72,15 +94,14 @@ func (e *engine) close() {
 // A slot is the goroutine of one child, as a suture service. It runs one
 // incarnation after the other, each a fresh value.
 type slot struct {
-	child  *child
 	next   chan *incarnation // closed when the child needs the slot no more
 	engine *engine
 	spent  bool // its goroutine is not to be used again
 	deep   bool // its goroutine has seen to inputs, which its first stack is too small for
 }
 
-// String names the slot for suture, which would print the whole value.
-func (s *slot) String() string { return s.child.path }
+// String spares suture printing the whole value.
+func (s *slot) String() string { return s.engine.suture.Name }
 
 // Serve runs incarnations until the slot is released, or spent by one that was
 // abandoned. When one ends its goroutine, suture calls Serve again, once.
@@ -106,9 +127,6 @@ func (s *slot) ended(inc *incarnation, err error) {
 		s.engine.lost.Add(-1)
 	}
 }
-
-// release lets the slot end once its incarnation, if any, has.
-func (s *slot) release() { close(s.next) }
 
 // What suture's services return to be over for good, and to have the supervisor
 // fail.

@@ -44,7 +44,7 @@ func newRunner(self *incarnation) *runner {
 	before := self.child.unit.below.Load()
 	for ch := r.core.first; ch != nil; ch = ch.next {
 		r.inherit(ch, before)
-		ch.unit.slot = r.engine.add(ch)
+		ch.unit.slot = r.engine.add()
 	}
 	r.post(&input{kind: began}) // before anybody can find r, and call
 	return r
@@ -215,7 +215,7 @@ func (r *runner) announce() {
 func (r *runner) start(ch *child, incident *trouble) {
 	u := &ch.unit
 	if u.slot == nil || u.slot.spent {
-		u.slot = r.engine.add(ch)
+		u.slot = r.engine.add()
 	}
 	u.renew(ch.spec)
 	u.inc = newIncarnation(r.tree, r, ch)
@@ -344,7 +344,7 @@ func (r *runner) schedule(ch *child, due time.Time) {
 func (r *runner) release(ch *child) {
 	ch.unit.next.Store(0)
 	if ch.unit.slot != nil {
-		ch.unit.slot.release()
+		r.engine.release(ch.unit.slot)
 		ch.unit.slot = nil
 	}
 }
