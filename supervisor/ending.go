@@ -60,7 +60,7 @@ func judge(inc *incarnation, err error) (e ending) {
 	for _, m := range meanings {
 		mark(m.is, is(err, m.err))
 	}
-	if !e.has(obedient) { // asking its context takes locks that stop may hold
+	if inc.told.Load() && !e.has(obedient) { // asking its context takes locks that stop may hold
 		mark(obedient, is(err, context.Cause(inc.ctx)))
 	}
 	return e

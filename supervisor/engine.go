@@ -95,6 +95,7 @@ func (e *engine) close() {
 // incarnation after the other, each a fresh value.
 type slot struct {
 	next   chan *incarnation // closed when the child needs the slot no more
+	handed *incarnation      // by its own goroutine
 	engine *engine
 	spent  bool // its goroutine is not to be used again
 	deep   bool // its goroutine has seen to inputs, which its first stack is too small for
@@ -107,8 +108,11 @@ func (s *slot) String() string { return s.engine.suture.Name }
 // abandoned. When one ends its goroutine, suture calls Serve again, once.
 func (s *slot) Serve(context.Context) error {
 	for !s.spent {
-		inc, ok := <-s.next
-		if !ok {
+		inc := s.handed
+		if s.handed = nil; inc == nil {
+			inc = <-s.next
+		}
+		if inc == nil {
 			break
 		}
 		inc.deep = s.deep
@@ -122,7 +126,7 @@ func (s *slot) Serve(context.Context) error {
 func (s *slot) ended(inc *incarnation, err error) {
 	s.spent = err == errGoexit // before end: the runner reads it after
 	s.deep = s.deep || !inc.told.Load()
-	if !inc.end(err) {
+	if !inc.end(s, err) {
 		s.spent = true
 		s.engine.lost.Add(-1)
 	}

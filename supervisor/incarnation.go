@@ -165,7 +165,7 @@ func (inc *incarnation) ready() {
 		return
 	}
 	inc.heartBegins()
-	inc.pass(&input{kind: becameUp}, inc.deep)
+	inc.pass(&input{kind: becameUp}, inc.deep, nil)
 }
 
 // report tells the supervisor above how this one is.
@@ -195,7 +195,7 @@ func (inc *incarnation) unhealthy(end ending) {
 // end tells the supervisor above how the incarnation ended, or the tree if it
 // had been abandoned; then it reports false. A worker that ended unasked
 // sees to what follows: its goroutine has nothing else to do.
-func (inc *incarnation) end(err error) bool {
+func (inc *incarnation) end(s *slot, err error) bool {
 	inc.heartStops()
 	end := judge(inc, err)
 	if !inc.fate.CompareAndSwap(fateOpen, fateEnded) {
@@ -206,18 +206,18 @@ func (inc *incarnation) end(err error) bool {
 	if inc.orders != nil {
 		in.from = inc.orders.fell
 	}
-	inc.pass(&in, inc.orders == nil && !inc.told.Load())
+	inc.pass(&in, inc.orders == nil && !inc.told.Load(), s)
 	return true
 }
 
-func (inc *incarnation) tell(in *input) { inc.pass(in, false) }
+func (inc *incarnation) tell(in *input) { inc.pass(in, false, nil) }
 
 // pass passes inputs by pointer, as post and put do: what a worker's goroutine
 // calls decides whether its first stack is large enough.
-func (inc *incarnation) pass(in *input, see bool) {
+func (inc *incarnation) pass(in *input, see bool, by *slot) {
 	in.child, in.number = inc.child, inc.number
 	if see {
-		inc.runner.see(in)
+		inc.runner.see(in, by)
 	} else {
 		inc.runner.post(in)
 	}

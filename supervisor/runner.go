@@ -23,6 +23,7 @@ type runner struct {
 	mu   sync.RWMutex // guards core: the loop's steps, and those who read it
 	core *core
 
+	driver    *slot // whose goroutine makes the steps; nil for the loop's, and others
 	timer     *time.Timer
 	armed     time.Time    // when timer fires; zero if it is not set
 	groupNext atomic.Int64 // when a group that waits for a backoff is due, as unit.next
@@ -72,7 +73,7 @@ func (r *runner) loop() error {
 		r.step(time.Now(), r.toldStop())
 	}
 	defer context.AfterFunc(r.self.ctx, func() { r.post(r.toldStop()) })()
-	for mine := true; !mine || !r.drive(math.MaxInt); mine = r.inbox.claim() {
+	for mine := true; !mine || !r.drive(nil, math.MaxInt); mine = r.inbox.claim() {
 		<-r.inbox.bell
 	}
 	r.end()
@@ -100,8 +101,11 @@ func (r *runner) post(in *input) bool {
 
 // see hands an input over, and sees to it at once if nobody else drives: it
 // spares two changes of goroutine. It can take as much stack as all steps need.
-func (r *runner) see(in *input) {
-	if _, mine := r.inbox.put(in, true); mine && r.drive(fewRounds) {
+//
+// by is the slot whose goroutine this is, and which can take its next
+// incarnation without being woken; nil for another goroutine.
+func (r *runner) see(in *input, by *slot) {
+	if _, mine := r.inbox.put(in, true); mine && r.drive(by, fewRounds) {
 		r.inbox.yield()
 	}
 }
@@ -113,7 +117,8 @@ const fewRounds = 4
 // drive steps through the inputs that wait, batch by batch, and shows what came
 // of each. It returns true if the caller still drives, after so many rounds or
 // because the supervisor is over.
-func (r *runner) drive(rounds int) bool {
+func (r *runner) drive(by *slot, rounds int) bool {
+	r.driver = by
 	for ; rounds > 0 && !r.over; rounds-- {
 		batch := r.inbox.take()
 		if len(batch) == 0 {
@@ -222,7 +227,11 @@ func (r *runner) start(ch *child, incident *trouble) {
 	if o := u.inc.orders; o != nil {
 		o.incident.Store(incident)
 	}
-	u.slot.next <- u.inc
+	if u.slot == r.driver {
+		u.slot.handed = u.inc
+	} else {
+		u.slot.next <- u.inc
+	}
 }
 
 // respec shows the child's new Spec to those outside the loop. A probe that is

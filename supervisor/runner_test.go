@@ -55,7 +55,7 @@ func TestPostingWatchesTheLoop(t *testing.T) {
 	if r.watch.since.Load() == 0 {
 		t.Error("an input waits, and the watchdog does not know")
 	}
-	r.drive(1)
+	r.drive(nil, 1)
 	if r.watch.since.Load() != 0 {
 		t.Error("nothing waits, and the watchdog does not know")
 	}
