@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 )
@@ -31,6 +32,27 @@ func TestServersCrashFreezeAndComeBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Processes that it was just making must not outlive it: PostgreSQL would not
+// start beside them.
+func TestAServerThatIsKilledWhileClientsConnectStartsAgain(t *testing.T) {
+	s := StartPostgreSQL(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				_ = s.answers(ctx)
+			}
+		})
+	}
+	for range 10 {
+		s.Kill()
+		s.Start()
+	}
+	cancel()
+	clients.Wait()
 }
 
 func (s *Server) askWithin(d time.Duration) error {
