@@ -10,6 +10,7 @@ import (
 func TestServersCrashFreezeAndComeBack(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T) *Server{
 		"PostgreSQL": func(t *testing.T) *Server { return StartPostgreSQL(t).Server },
+		"MariaDB":    func(t *testing.T) *Server { return StartMariaDB(t).Server },
 		"Redis":      func(t *testing.T) *Server { return StartRedis(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
