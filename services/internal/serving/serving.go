@@ -1,4 +1,6 @@
-package httpserver
+// Package serving serves HTTP on a listener until it is told to end, and knows
+// when the last handler has returned.
+package serving
 
 import (
 	"context"
@@ -8,38 +10,42 @@ import (
 	"time"
 )
 
-// serving is a listener that is being served, until end.
-type serving struct {
-	http    http.Server
+// Serving is a listener that is being served, until End. Start makes one.
+type Serving struct {
+	Served chan error    // what Serve returned, once
+	Idle   chan struct{} // closed when nobody is held; from then on nobody is let in
+
+	http    *http.Server
 	handler http.Handler
 	cut     context.CancelCauseFunc // ends the contexts of all requests
-	served  chan error              // what Serve returned, once
 
-	mu   sync.Mutex    // guards held
-	held int           // by each handler, those of hijacked connections too, and until end
-	idle chan struct{} // closed when held is 0; from then on nobody is let in
+	mu   sync.Mutex // guards held
+	held int        // by each handler, those of hijacked connections too, and until End
 }
 
-// serve begins to serve l. Requests' contexts carry the values of ctx.
-func serve(ctx context.Context, cfg *Config, l net.Listener) *serving {
+// Start begins to serve l with what h says, over TLS if it has a TLSConfig.
+// Requests' contexts carry the values of ctx.
+func Start(ctx context.Context, h *http.Server, l net.Listener) *Serving {
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
-	s := &serving{handler: cfg.Handler, cut: cut, served: make(chan error, 1), held: 1, idle: make(chan struct{})}
-	s.http = http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
-		ReadTimeout:       cfg.ReadTimeout,
-		WriteTimeout:      cfg.WriteTimeout,
-		IdleTimeout:       cfg.IdleTimeout,
-		MaxHeaderBytes:    cfg.MaxHeaderBytes,
-		ErrorLog:          cfg.ErrorLog,
-		BaseContext:       func(net.Listener) context.Context { return base },
+	s := &Serving{
+		Served: make(chan error, 1), Idle: make(chan struct{}),
+		http: h, handler: h.Handler, cut: cut, held: 1,
 	}
-	go func() { s.served <- s.http.Serve(l) }()
+	h.Handler = s
+	h.BaseContext = func(net.Listener) context.Context { return base }
+	go func() { s.Served <- s.serve(l) }()
 	return s
 }
 
+func (s *Serving) serve(l net.Listener) error {
+	if s.http.TLSConfig != nil {
+		return s.http.ServeTLS(l, "", "")
+	}
+	return s.http.Serve(l)
+}
+
 // ServeHTTP passes a request on to the handler, unless the end has come.
-func (s *serving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Serving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
 		panic(http.ErrAbortHandler)
 	}
@@ -47,7 +53,7 @@ func (s *serving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-func (s *serving) enter() (in bool) {
+func (s *Serving) enter() (in bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if in = s.held > 0; in {
@@ -56,24 +62,24 @@ func (s *serving) enter() (in bool) {
 	return in
 }
 
-func (s *serving) leave() {
+func (s *Serving) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held--; s.held == 0 {
-		close(s.idle)
+		close(s.Idle)
 	}
 }
 
-// end closes the listener, and then the contexts of all requests and all
+// End closes the listener, and then the contexts of all requests and all
 // connections: once no request is under way, but after the given time at the
-// latest. After it only handlers that ignore this are left; see idle.
-func (s *serving) end(cause error, within time.Duration) {
+// latest. After it only handlers that ignore this are left; see Idle.
+func (s *Serving) End(cause error, within time.Duration) {
 	patience, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	_ = s.http.Shutdown(patience) // fails if time is short; Close does the rest
 	s.leave()
 	select {
-	case <-s.idle:
+	case <-s.Idle:
 	case <-patience.Done():
 	}
 	s.cut(cause)
