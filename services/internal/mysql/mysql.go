@@ -103,7 +103,7 @@ func (s Server) ask(ctx context.Context, db *sql.DB) error {
 func askWritable(ctx context.Context, db *sql.DB) error {
 	var server, storage string
 	err := db.QueryRowContext(ctx, "SELECT @@global.read_only, @@global.innodb_read_only").Scan(&server, &storage)
-	if err == nil && !(off(server) && off(storage)) {
+	if err == nil && (!off(server) || !off(storage)) {
 		err = fmt.Errorf("the server is read only: read_only is %s, innodb_read_only is %s", server, storage)
 	}
 	return err
