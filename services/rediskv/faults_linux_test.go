@@ -194,6 +194,52 @@ func TestAServerThatAnswersNobodyIsAnOutage(t *testing.T) {
 	}
 }
 
+// Redis asks for a password once, and counts its clients when they come: those
+// that it has go on, and one sees that no others can follow.
+func TestNewConnectionsThatFailImpair(t *testing.T) {
+	for name, test := range map[string]struct {
+		says       string
+		harm, mend func(*admin)
+	}{
+		"another password": {
+			"WRONGPASS",
+			func(a *admin) { a.do("CONFIG", "SET", "requirepass", hunter2+"2") },
+			func(a *admin) { a.do("CONFIG", "SET", "requirepass", servers.Password) },
+		},
+		"too many clients": {
+			"", // it does say so, and closes the connection: who writes meanwhile does not read it
+			func(a *admin) { a.do("CONFIG", "SET", "maxclients", "1") }, // it has three
+			func(a *admin) { a.do("CONFIG", "SET", "maxclients", "1000") },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := servers.StartRedis(t)
+			a := newAdmin(t, server)
+			a.do("PING")
+			kv := realKVAt(server.Addr, "")
+			tree := servicetest.Start(t, kv.Spec("cache"), servers.Password, hunter2)
+			tree.Await(supervisor.EventReady)
+			client := mustPeek(t, kv)
+			if err := client.Ping(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			test.harm(a)
+			if e := tree.Await(supervisor.EventImpaired); !strings.Contains(e.Err.Error(), "new connections fail") || !strings.Contains(e.Err.Error(), test.says) {
+				t.Errorf("impaired because %v", e.Err)
+			}
+			if err := client.Ping(t.Context()).Err(); err != nil {
+				t.Errorf("the connections of before do not work: %v", err)
+			}
+			test.mend(a)
+			tree.Await(supervisor.EventRecovered)
+			tree.Stop()
+			if tree.Seen(supervisor.EventExited) {
+				t.Error("it was restarted")
+			}
+		})
+	}
+}
+
 func TestAServerThatWantsAPasswordSaysSo(t *testing.T) {
 	server := servers.StartRedis(t)
 	tree := servicetest.Start(t, New(quick(Config{Addr: server.Addr})).Spec("cache"))
