@@ -121,7 +121,7 @@ func (s *Server) tls() (*tls.Config, error) {
 		secure = &tls.Config{}
 	}
 	secure.GetCertificate = s.cert.Get
-	return secure, s.cert.Load()
+	return secure, s.cert.Require()
 }
 
 func (s *Server) http(secure *tls.Config) *http.Server {
