@@ -150,6 +150,7 @@ func TestAReplicaIsWellForWhoOnlyReads(t *testing.T) {
 // outage, until it is over.
 func TestAServerThatAnswersNobodyIsAnOutage(t *testing.T) {
 	server := servers.StartRedis(t, "--enable-debug-command", "local")
+	loaded := make(chan error)
 	for says, test := range map[string]struct{ harm, mend func(*admin) }{
 		"LOADING": {
 			func(a *admin) {
@@ -157,9 +158,13 @@ func TestAServerThatAnswersNobodyIsAnOutage(t *testing.T) {
 					a.do("SET", fmt.Sprint("wood", i), strings.Repeat("hazel", 1000))
 				}
 				a.do("CONFIG", "SET", "key-load-delay", "20000", "loading-process-events-interval-bytes", "1024")
-				go a.Do(context.Background(), "DEBUG", "RELOAD")
+				go func() { loaded <- a.Do(context.Background(), "DEBUG", "RELOAD").Err() }()
 			},
-			func(*admin) {}, // it is over by itself
+			func(a *admin) { // it is over by itself
+				if err := <-loaded; err != nil {
+					a.t.Error(err)
+				}
+			},
 		},
 		"WRONGPASS": {
 			func(a *admin) {
@@ -253,14 +258,15 @@ func realKVAt(addr, key string) *KV {
 	return New(quick(Config{Addr: addr, Password: servers.Password, ProbeKey: key}))
 }
 
-// admin does to a server what the service does not. It has one connection.
+// admin does to a server what the service does not. It has one connection, says
+// nothing twice, and waits.
 type admin struct {
 	*redis.Client
 	t *testing.T
 }
 
 func newAdmin(t *testing.T, server *servers.Server) *admin {
-	a := &admin{redis.NewClient(&redis.Options{Addr: server.Addr, Password: servers.Password, PoolSize: 1}), t}
+	a := &admin{redis.NewClient(&redis.Options{Addr: server.Addr, Password: servers.Password, PoolSize: 1, MaxRetries: -1, ReadTimeout: time.Minute}), t}
 	t.Cleanup(func() { a.Close() })
 	return a
 }
