@@ -58,7 +58,7 @@ func ExampleGate() {
 		fmt.Fprint(w, "12 orders")
 	}))
 	w := httptest.NewRecorder()
-	orders.ServeHTTP(w, httptest.NewRequest("GET", "/orders", nil))
+	orders.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/orders", nil))
 	fmt.Println(w.Code, w.Header().Get("Retry-After"))
 	// Output: 503 1
 }

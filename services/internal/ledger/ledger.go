@@ -177,32 +177,32 @@ func (l *Ledger[J]) Retry(e *Entry[J]) {
 // Cancel buries those jobs that wait and match, stops the attempts of those that
 // are in flight and match, and returns how many there were of both. It calls
 // match, and what stops an attempt, with the ledger locked.
-func (l *Ledger[J]) Cancel(match func(J) bool) (n int) {
+func (l *Ledger[J]) Cancel(match func(J) bool) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	cancel := func(e *Entry[J]) bool {
-		if e.canceled || !match(e.Job) {
-			return false
-		}
-		n++
-		e.canceled, e.Err, e.Stack = true, ErrCanceled, ""
-		return true
-	}
-	waits := func(e *Entry[J]) bool {
-		canceled := cancel(e)
-		if canceled {
-			l.bury(e)
-		}
-		return canceled
-	}
-	l.queue = slices.DeleteFunc(l.queue, waits)
-	maps.DeleteFunc(l.retrying, func(e *Entry[J], _ bool) bool { return waits(e) })
-	for e, stop := range l.inFlight {
-		if cancel(e) && stop != nil {
-			stop()
+	var chosen []*Entry[J] // all, before anything changes: match may panic
+	for _, e := range slices.Concat(l.queue, slices.Collect(maps.Keys(l.retrying)), slices.Collect(maps.Keys(l.inFlight))) {
+		if !e.canceled && match(e.Job) {
+			chosen = append(chosen, e)
 		}
 	}
-	return n
+	for _, e := range chosen {
+		l.cancel(e)
+	}
+	l.queue = slices.DeleteFunc(l.queue, func(e *Entry[J]) bool { return e.canceled })
+	return len(chosen)
+}
+
+// cancel cancels e; if it is queued the caller takes it out. He holds l.mu.
+func (l *Ledger[J]) cancel(e *Entry[J]) {
+	e.canceled, e.Err, e.Stack = true, ErrCanceled, ""
+	stop, held := l.inFlight[e]
+	if !held {
+		delete(l.retrying, e)
+		l.bury(e)
+	} else if stop != nil {
+		stop()
+	}
 }
 
 // Close refuses jobs from now on, and hands back those that wait. It returns

@@ -326,3 +326,20 @@ func TestTheQueuesAgeIsThatOfItsFirst(t *testing.T) {
 		want(time.Second)
 	})
 }
+
+// Whoever asks may fail in the middle.
+func TestAMatchThatPanicsCancelsNothing(t *testing.T) {
+	l := newLedger(t, Limits{Waiting: 9, Attempts: 9, DeadLetters: 9}, 1, 2, 3)
+	func() {
+		defer func() { _ = recover() }()
+		l.Cancel(func(j int) bool {
+			if j == 3 {
+				panic("oops")
+			}
+			return true
+		})
+	}()
+	if c := l.Counts(); c.Queued != 3 || c.Dead != 0 {
+		t.Errorf("the counts are %+v", c)
+	}
+}
