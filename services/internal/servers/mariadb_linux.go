@@ -25,6 +25,7 @@ func StartMariaDB(t testing.TB) MariaDB {
 		mariadbd, "--no-defaults", "--datadir", filepath.Join(m.dir, "data"), "--init-file", m.init(install),
 		"--port", m.Port, "--bind-address", "127.0.0.1", "--socket", filepath.Join(m.dir, "socket"),
 		"--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M", "--skip-name-resolve",
+		"--tmpdir", m.dir, // when it starts it deletes what looks like its own there
 		"--innodb-flush-method=nosync", // kills here are of processes, not of machines
 	}
 	m.answers = m.ping
@@ -44,7 +45,7 @@ func (m MariaDB) AdminDSN() string { return fmt.Sprintf("root@tcp(%s)/", m.Addr)
 func (m MariaDB) init(install string) string {
 	m.t.Helper()
 	cmd := exec.Command(install, "--no-defaults", "--datadir="+filepath.Join(m.dir, "data"), "--skip-test-db",
-		"--auth-root-authentication-method=normal", "--innodb-log-file-size=4M")
+		"--auth-root-authentication-method=normal", "--innodb-log-file-size=4M", "--tmpdir="+m.dir)
 	cmd.Dir, cmd.SysProcAttr = m.dir, m.attr
 	if out, err := cmd.CombinedOutput(); err != nil {
 		m.t.Fatalf("mariadb-install-db: %v\n%s", err, out)
