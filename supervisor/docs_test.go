@@ -61,24 +61,30 @@ func TestServicesPageIsComplete(t *testing.T) {
 // knobs returns the fields of the Config in the package at dir.
 func knobs(t *testing.T, dir string) (names []string) {
 	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, filepath.Base(dir)+".go"), nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ast.Inspect(f, func(n ast.Node) bool {
-		spec, is := n.(*ast.TypeSpec)
-		if !is || spec.Name.Name != "Config" {
-			return true
+	files, _ := filepath.Glob(filepath.Join(dir, "*.go"))
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, field := range spec.Type.(*ast.StructType).Fields.List {
-			for _, name := range field.Names {
-				names = append(names, name.Name)
+		ast.Inspect(f, func(n ast.Node) bool {
+			if spec, is := n.(*ast.TypeSpec); is && spec.Name.Name == "Config" {
+				names = append(names, fields(spec)...)
 			}
-		}
-		return false
-	})
+			return true
+		})
+	}
 	if len(names) == 0 {
 		t.Fatalf("%s has no Config", dir)
+	}
+	return names
+}
+
+func fields(spec *ast.TypeSpec) (names []string) {
+	for _, field := range spec.Type.(*ast.StructType).Fields.List {
+		for _, name := range field.Names {
+			names = append(names, name.Name)
+		}
 	}
 	return names
 }

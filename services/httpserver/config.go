@@ -3,6 +3,7 @@ package httpserver
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log"
 	"net"
@@ -30,7 +31,21 @@ type Config struct {
 	// it. Handler panics are net/http's to recover, and go to ErrorLog.
 	Handler http.Handler
 
-	// ReadHeaderTimeout bounds reading a request's header. Zero means 5 s.
+	// CertFile and KeyFile, if set, are the PEM files of a certificate (with
+	// those between it and the root) and its key: the server speaks TLS,
+	// HTTP/2 and HTTP/1.1. They are read each 10 s, so that one that is renewed,
+	// as in a mounted Secret, is served from the next handshake on. Files that
+	// cannot be read twice in a row, or do not belong together, or a certificate
+	// that has expired, impair, and the last good one is served on.
+	CertFile, KeyFile string
+
+	// TLS, if set, is what TLS is like: versions, clients' certificates. With
+	// CertFile its GetCertificate is replaced; without, it must have
+	// certificates. Nil means Go's defaults, TLS 1.2 at least.
+	TLS *tls.Config
+
+	// ReadHeaderTimeout bounds reading a request's header, and before that the
+	// TLS handshake. Zero means 5 s.
 	ReadHeaderTimeout time.Duration
 
 	// ReadTimeout bounds reading a request with its body. Zero means 1 min.
@@ -56,8 +71,8 @@ type Config struct {
 	// handlers, with their stacks. Nil means the log package's standard logger.
 	ErrorLog *log.Logger
 
-	// Listen, if set, opens the listener instead of TCP: for TLS, a Unix
-	// socket, a limit on connections. It gets Addr as it is, or with the port
+	// Listen, if set, opens the listener instead of TCP: for a Unix socket, a
+	// limit on connections. It gets Addr as it is, or with the port
 	// that an earlier incarnation was given.
 	Listen func(ctx context.Context, addr string) (net.Listener, error)
 }
@@ -77,6 +92,8 @@ func (c Config) validate() error {
 		faults.Check(err != nil, "Addr %q: %w; use \"host:port\", or \":0\" for any port", c.Addr, err)
 	}
 	faults.Check(c.Handler == nil, "Handler is nil; set what serves the requests")
+	faults.Check((c.CertFile == "") != (c.KeyFile == ""), "CertFile and KeyFile need each other; set both, or neither")
+	faults.Check(c.CertFile == "" && lacksCertificate(c.TLS), "TLS has no certificate; set CertFile and KeyFile, or one of its fields")
 	timeout("ReadHeaderTimeout", c.ReadHeaderTimeout)
 	timeout("ReadTimeout", c.ReadTimeout)
 	timeout("WriteTimeout", c.WriteTimeout)
@@ -84,6 +101,10 @@ func (c Config) validate() error {
 	faults.Check(c.MaxHeaderBytes < 0, "MaxHeaderBytes is negative (%d); zero means 64 KiB", c.MaxHeaderBytes)
 	faults.Check(c.DrainTimeout < 0, "DrainTimeout is negative (%v); zero means 5 s", c.DrainTimeout)
 	return faults.Err()
+}
+
+func lacksCertificate(c *tls.Config) bool {
+	return c != nil && len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil
 }
 
 // checkAddr checks what can be known without listening.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 
 	"github.com/coppice-go/coppice/services/httpserver"
 	"github.com/coppice-go/coppice/supervisor"
@@ -48,4 +49,16 @@ func Example() {
 	// Output:
 	// hello <nil>
 	// the tree ended: <nil>
+}
+
+// What a request needs may be down while the server is up.
+func ExampleGate() {
+	var db supervisor.Ref[string] // of a worker that has not started yet
+	orders := httpserver.Gate(&db, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "12 orders")
+	}))
+	w := httptest.NewRecorder()
+	orders.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/orders", nil))
+	fmt.Println(w.Code, w.Header().Get("Retry-After"))
+	// Output: 503 1
 }

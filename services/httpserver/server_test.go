@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log"
@@ -171,15 +172,18 @@ func TestConformance(t *testing.T) {
 func TestFaultsNameTheFieldAndTheMend(t *testing.T) {
 	fault := New(Config{
 		Addr: "8080", ReadHeaderTimeout: -2, ReadTimeout: -2, WriteTimeout: -2, IdleTimeout: -2,
-		MaxHeaderBytes: -1, DrainTimeout: -1,
+		MaxHeaderBytes: -1, DrainTimeout: -1, CertFile: "tls.crt",
 	}).Spec("http").Fault
 	if fault == nil {
 		t.Fatal("no fault was found")
 	}
-	for _, want := range []string{"Addr \"8080\"", "Handler", "ReadHeaderTimeout", "ReadTimeout", "WriteTimeout", "IdleTimeout", "MaxHeaderBytes", "DrainTimeout"} {
+	for _, want := range []string{"Addr \"8080\"", "Handler", "ReadHeaderTimeout", "ReadTimeout", "WriteTimeout", "IdleTimeout", "MaxHeaderBytes", "DrainTimeout", "KeyFile"} {
 		if !strings.Contains(fault.Error(), want) {
 			t.Errorf("the fault does not name %s: %v", want, fault)
 		}
+	}
+	if err := New(Config{Addr: ":0", Handler: http.HandlerFunc(ok), TLS: &tls.Config{}}).Spec("http").Fault; err == nil || !strings.Contains(err.Error(), "TLS has no certificate") {
+		t.Errorf("TLS without a certificate is reported as %v", err)
 	}
 	cfg := Config{Addr: "localhost:http", Handler: http.HandlerFunc(ok), ReadHeaderTimeout: NoTimeout, ReadTimeout: NoTimeout, WriteTimeout: NoTimeout, IdleTimeout: NoTimeout}
 	if err := New(cfg).Spec("http").Fault; err != nil {
@@ -375,23 +379,6 @@ func TestTheListenerIsClosedWhenTheWorkerReturns(t *testing.T) {
 			t.Fatal("the listener is open")
 		}
 	}
-}
-
-// It may come on a connection that was open, while that is being closed.
-func TestARequestAfterTheEndIsTurnedAway(t *testing.T) {
-	l, err := new(network).Listen(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := false
-	s := serve(t.Context(), &Config{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served = true })}, l)
-	s.end(errBroken, time.Minute)
-	defer func() {
-		if v := recover(); v != http.ErrAbortHandler || served {
-			t.Errorf("ServeHTTP panicked with %v, and the handler ran: %t; want ErrAbortHandler and false", v, served)
-		}
-	}()
-	s.ServeHTTP(nil, nil)
 }
 
 func TestASlowClientIsCutOff(t *testing.T) {

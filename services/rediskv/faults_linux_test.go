@@ -150,6 +150,7 @@ func TestAReplicaIsWellForWhoOnlyReads(t *testing.T) {
 // outage, until it is over.
 func TestAServerThatAnswersNobodyIsAnOutage(t *testing.T) {
 	server := servers.StartRedis(t, "--enable-debug-command", "local")
+	loaded := make(chan error)
 	for says, test := range map[string]struct{ harm, mend func(*admin) }{
 		"LOADING": {
 			func(a *admin) {
@@ -157,9 +158,13 @@ func TestAServerThatAnswersNobodyIsAnOutage(t *testing.T) {
 					a.do("SET", fmt.Sprint("wood", i), strings.Repeat("hazel", 1000))
 				}
 				a.do("CONFIG", "SET", "key-load-delay", "20000", "loading-process-events-interval-bytes", "1024")
-				go a.Do(context.Background(), "DEBUG", "RELOAD")
+				go func() { loaded <- a.Do(context.Background(), "DEBUG", "RELOAD").Err() }()
 			},
-			func(*admin) {}, // it is over by itself
+			func(a *admin) { // it is over by itself
+				if err := <-loaded; err != nil {
+					a.t.Error(err)
+				}
+			},
 		},
 		"WRONGPASS": {
 			func(a *admin) {
@@ -194,6 +199,52 @@ func TestAServerThatAnswersNobodyIsAnOutage(t *testing.T) {
 	}
 }
 
+// Redis asks for a password once, and counts its clients when they come: those
+// that it has go on, and one sees that no others can follow.
+func TestNewConnectionsThatFailImpair(t *testing.T) {
+	for name, test := range map[string]struct {
+		says       string
+		harm, mend func(*admin)
+	}{
+		"another password": {
+			"WRONGPASS",
+			func(a *admin) { a.do("CONFIG", "SET", "requirepass", hunter2+"2") },
+			func(a *admin) { a.do("CONFIG", "SET", "requirepass", servers.Password) },
+		},
+		"too many clients": {
+			"", // it does say so, and closes the connection: who writes meanwhile does not read it
+			func(a *admin) { a.do("CONFIG", "SET", "maxclients", "1") }, // it has three
+			func(a *admin) { a.do("CONFIG", "SET", "maxclients", "1000") },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := servers.StartRedis(t)
+			a := newAdmin(t, server)
+			a.do("PING")
+			kv := realKVAt(server.Addr, "")
+			tree := servicetest.Start(t, kv.Spec("cache"), servers.Password, hunter2)
+			tree.Await(supervisor.EventReady)
+			client := mustPeek(t, kv)
+			if err := client.Ping(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			test.harm(a)
+			if e := tree.Await(supervisor.EventImpaired); !strings.Contains(e.Err.Error(), "new connections fail") || !strings.Contains(e.Err.Error(), test.says) {
+				t.Errorf("impaired because %v", e.Err)
+			}
+			if err := client.Ping(t.Context()).Err(); err != nil {
+				t.Errorf("the connections of before do not work: %v", err)
+			}
+			test.mend(a)
+			tree.Await(supervisor.EventRecovered)
+			tree.Stop()
+			if tree.Seen(supervisor.EventExited) {
+				t.Error("it was restarted")
+			}
+		})
+	}
+}
+
 func TestAServerThatWantsAPasswordSaysSo(t *testing.T) {
 	server := servers.StartRedis(t)
 	tree := servicetest.Start(t, New(quick(Config{Addr: server.Addr})).Spec("cache"))
@@ -207,14 +258,15 @@ func realKVAt(addr, key string) *KV {
 	return New(quick(Config{Addr: addr, Password: servers.Password, ProbeKey: key}))
 }
 
-// admin does to a server what the service does not. It has one connection.
+// admin does to a server what the service does not. It has one connection, says
+// nothing twice, and waits.
 type admin struct {
 	*redis.Client
 	t *testing.T
 }
 
 func newAdmin(t *testing.T, server *servers.Server) *admin {
-	a := &admin{redis.NewClient(&redis.Options{Addr: server.Addr, Password: servers.Password, PoolSize: 1}), t}
+	a := &admin{redis.NewClient(&redis.Options{Addr: server.Addr, Password: servers.Password, PoolSize: 1, MaxRetries: -1, ReadTimeout: time.Minute}), t}
 	t.Cleanup(func() { a.Close() })
 	return a
 }

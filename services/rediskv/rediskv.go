@@ -11,7 +11,8 @@
 // remedy helps, it fails, and the next incarnation connects anew. Failures to
 // connect or to answer wrap supervisor.ErrUnavailable, and none tells the
 // password. All connections of an incarnation end with it. A server that can
-// be read but takes no writes only impairs.
+// be read but takes no writes only impairs, and so does one that takes no new
+// connections.
 //
 // go-redis writes what its pools meet, such as a failure to connect, to the
 // standard error of the whole process. Importing this package turns that off:
@@ -162,7 +163,10 @@ func (kv *KV) run(ctx context.Context, ready func(*redis.Client, probed.Check)) 
 	own := redis.NewClient(kv.probeOptions(life))
 	defer own.Close()
 
-	answers := func(ctx context.Context) error { return kv.ask(ctx, own) }
+	answers := probed.Newcomers(
+		func(ctx context.Context) error { return kv.ask(ctx, own) },
+		func(ctx context.Context) error { return kv.connectAnew(ctx, life) },
+	)
 	err := kv.connect(ctx, answers)
 	if ctx.Err() != nil {
 		return nil
@@ -193,6 +197,14 @@ func (kv *KV) ask(ctx context.Context, own *redis.Client) error {
 		return probed.Mild(err)
 	}
 	return err
+}
+
+// connectAnew returns nil if the server takes a new connection: it asks for the
+// password only then.
+func (kv *KV) connectAnew(ctx, life context.Context) error {
+	client := redis.NewClient(kv.probeOptions(life))
+	defer client.Close()
+	return client.Ping(ctx).Err()
 }
 
 // refusesToWrite reports whether err is of a server that can be read: a restart

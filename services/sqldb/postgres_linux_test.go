@@ -1,49 +1,25 @@
 package sqldb
 
 import (
-	"context"
 	"errors"
 	"net/url"
-	"runtime"
-	"strings"
 	"testing"
-	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/coppice-go/coppice/services/internal/servers"
 	"github.com/coppice-go/coppice/services/internal/servicetest"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
-func postgresDB(dsn string) *DB { return New(quick(Config{Driver: "postgres", DSN: dsn})) }
-
-func TestPostgreSQLConformance(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
-	for name, harm := range map[string]struct{ do, undo func() }{
-		"killed": {server.Kill, server.Start},
-		"frozen": {server.Freeze, server.Thaw},
-	} {
-		t.Run(name, func(t *testing.T) {
-			servicetest.Run(t, servicetest.Subject{
-				New: func(t *testing.T) (supervisor.Spec, func()) {
-					return postgresDB(server.DSN()).Spec("db"), func() {
-						t.Cleanup(harm.undo)
-						harm.do()
-					}
-				},
-				Secrets: []string{servers.Password},
-			})
-		})
-	}
-}
-
 func TestPostgreSQLBadStartsTellNoPassword(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
+	s := startPostgreSQL(t)
 	servicetest.Run(t, servicetest.Subject{
-		New:     func(*testing.T) (supervisor.Spec, func()) { return postgresDB(server.DSN()).Spec("db"), nil },
+		New:     func(*testing.T) (supervisor.Spec, func()) { return s.db(s.Addr).Spec("db"), nil },
 		Secrets: []string{servers.Password, hunter2},
 		BadStarts: func(*testing.T) (specs []supervisor.Spec) {
-			for _, dsn := range badPostgreSQL(server.DSN()) {
-				specs = append(specs, postgresDB(dsn).Spec("db"))
+			for _, dsn := range badPostgreSQL(s.dsn(s.Addr, "app", s.owned)) {
+				specs = append(specs, New(s.config(dsn)).Spec("db"))
 			}
 			return specs
 		},
@@ -78,125 +54,26 @@ func badPostgreSQL(good string) []string {
 	}
 }
 
-func TestPostgreSQLHealsWhenTheServerIsBack(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
-	db := postgresDB(server.DSN())
-	tree := servicetest.Start(t, db.Spec("db"), servers.Password)
-	tree.Await(supervisor.EventReady)
-	mustPeek(t, db).MustExec("CREATE TABLE item (name TEXT)")
-
-	server.Kill()
-	tree.Await(supervisor.EventImpaired)
-	if e := tree.Await(supervisor.EventExited); !errors.Is(e.Err, supervisor.ErrUnavailable) {
-		t.Errorf("exited with %v, want ErrUnavailable", e.Err)
-	}
-	if e := tree.Await(supervisor.EventStartFailed); !errors.Is(e.Err, supervisor.ErrUnavailable) {
-		t.Errorf("failed to start with %v, want ErrUnavailable", e.Err)
-	}
-	server.Start()
-	tree.Await(supervisor.EventReady)
-	pool := mustPeek(t, db)
-	if _, err := pool.NamedExec("INSERT INTO item VALUES (:name)", map[string]any{"name": "hazel"}); err != nil {
-		t.Errorf("the healed pool does not work: %v", err)
-	}
-	if err := pool.Get(new(string), pool.Rebind("SELECT name FROM item WHERE name = ?"), "hazel"); err != nil {
-		t.Errorf("the healed pool does not work: %v", err)
-	}
-	tree.Stop()
-}
-
-// A server that hangs for less than FailuresToRestart probes.
-func TestAPostgreSQLServerThatHesitatesImpairs(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
-	db := postgresDB(server.DSN())
-	db.cfg.FailuresToRestart = 1000
-	tree := servicetest.Start(t, db.Spec("db"), servers.Password)
-	tree.Await(supervisor.EventReady)
-	server.Freeze()
-	if e := tree.Await(supervisor.EventImpaired); !strings.Contains(e.Err.Error(), "no answer within 1s") {
-		t.Errorf("impaired because %v", e.Err)
-	}
-	server.Thaw()
-	tree.Await(supervisor.EventRecovered)
-	tree.Stop()
-}
-
-// Nobody who waits for a server that does not answer waits longer than the
-// incarnation lives, with or without a deadline of his own.
-func TestAFrozenPostgreSQLServerHoldsUpNobody(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
-	db := postgresDB(server.DSN())
-	tree := servicetest.Start(t, db.Spec("db"), servers.Password)
-	tree.Await(supervisor.EventReady)
-	pool := mustPeek(t, db)
-	if err := pool.Ping(); err != nil {
-		t.Fatal(err)
-	}
-	server.Freeze()
-	waiting := make(chan error)
-	go func() {
-		_, err := pool.Exec("SELECT 1")
-		waiting <- err
-	}()
-	tree.Await(supervisor.EventExited)
-	if err := <-waiting; err == nil {
-		t.Error("a frozen server answered")
-	}
-	tree.Stop()
-	server.Thaw()
-}
-
-func TestRestartsAtAFrozenPostgreSQLServerPileUpNoGoroutines(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
-	tree := servicetest.Start(t, postgresDB(server.DSN()).Spec("db"), servers.Password)
-	tree.Await(supervisor.EventReady)
-	tree.AwaitProbe()
-	before := runtime.NumGoroutine()
-	for range 2 {
-		server.Freeze()
-		tree.Await(supervisor.EventExited)
-		tree.Await(supervisor.EventStartFailed)
-		tree.Await(supervisor.EventStartFailed)
-		server.Thaw()
+// A pool heals by itself of connections that became read-only, at the cost of
+// one statement each.
+func TestReadOnlyPostgreSQLConnectionsAreEvicted(t *testing.T) {
+	s := startPostgreSQL(t)
+	for _, writable := range []bool{true, false} {
+		cfg := s.config(s.dsn(s.Addr, "app", s.owned))
+		cfg.Writable, cfg.MaxOpen = writable, 1
+		db := New(cfg)
+		tree := servicetest.Start(t, db.Spec("db"), servers.Password)
 		tree.Await(supervisor.EventReady)
-	}
-	deadline := time.Now().Add(time.Second)
-	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
-		runtime.Gosched()
-	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines after two outages, %d before", after, before)
-	}
-	tree.Stop()
-}
-
-func TestAnExhaustedPostgreSQLPoolIsNoFailure(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
-	db := postgresDB(server.DSN())
-	db.cfg.MaxOpen, db.cfg.MaxIdle = 1, 1
-	exhaust(t, db)
-}
-
-// The probe's connection can be lost without the server being down: an
-// administrator, or a proxy, ended it. The first use of the next one tells.
-func TestALostConnectionIsNoFailure(t *testing.T) {
-	server := servers.StartPostgreSQL(t)
-	db := postgresDB(server.DSN())
-	tree := servicetest.Start(t, db.Spec("db"), servers.Password)
-	tree.Await(supervisor.EventReady)
-	pool := mustPeek(t, db)
-	const others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-	for range 5 {
-		var ended int
-		if err := pool.Get(&ended, others); err != nil {
-			t.Fatal(err)
+		pool := mustPeek(t, db)
+		pool.MustExec("CREATE TABLE IF NOT EXISTS item (name TEXT)")
+		pool.MustExec("SET default_transaction_read_only = on")
+		_, err := pool.Exec("INSERT INTO item VALUES ('hazel')")
+		if got := err == nil; got != writable {
+			t.Errorf("writable: %v, and writing on a connection that became read-only ended with %v", writable, err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*db.cfg.ProbeInterval)
-		<-ctx.Done()
-		cancel()
-	}
-	tree.Stop()
-	if tree.Seen(supervisor.EventExited) {
-		t.Error("it was restarted")
+		if refused, is := errors.AsType[*pgconn.PgError](err); !writable && (!is || refused.Code != "25006") {
+			t.Errorf("the server's refusal came as %v", err)
+		}
+		tree.Stop()
 	}
 }

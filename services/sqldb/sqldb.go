@@ -1,5 +1,5 @@
 // Package sqldb runs a pool of SQL connections, to SQLite in this process or
-// to a PostgreSQL server, as a supervised worker.
+// to a PostgreSQL, MySQL or MariaDB server, as a supervised worker.
 //
 //	pg := sqldb.New(sqldb.Config{Driver: "postgres", DSN: os.Getenv("DATABASE_URL")})
 //	tree := supervisor.Spec{Name: "shop", Children: []supervisor.Spec{pg.Spec("db"), …}}
@@ -19,6 +19,7 @@ package sqldb
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -26,6 +27,8 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/coppice-go/coppice/services/internal/fault"
+	"github.com/coppice-go/coppice/services/internal/mysql"
+	"github.com/coppice-go/coppice/services/internal/postgres"
 	"github.com/coppice-go/coppice/services/internal/probed"
 	"github.com/coppice-go/coppice/services/internal/secret"
 	"github.com/coppice-go/coppice/supervisor"
@@ -34,7 +37,8 @@ import (
 // Config describes a DB. DSN is needed; every other field has a useful zero
 // value. What is wrong is reported by supervisor.New.
 type Config struct {
-	// Driver is "sqlite" or "postgres". Empty means "sqlite".
+	// Driver is "sqlite", "postgres" or "mysql", which is MariaDB's, too. Empty
+	// means "sqlite".
 	Driver string
 
 	// DSN says where the database is. A password in it is told by no error.
@@ -49,6 +53,10 @@ type Config struct {
 	// For PostgreSQL a URL ("postgres://app:secret@db:5432/shop") or keywords
 	// ("host=db user=app …"), as pgx and libpq read them. What it leaves out
 	// comes from the environment (PGHOST, PGPASSWORD, …), as it is at New.
+	//
+	// For MySQL and MariaDB what go-sql-driver/mysql reads:
+	// "app:secret@tcp(db:3306)/shop?parseTime=true", or "…@unix(/path)/shop".
+	// Without parseTime times are bytes.
 	DSN string
 
 	// MaxOpen bounds the connections of the pool; those who need one more
@@ -85,6 +93,11 @@ type Config struct {
 	// writable, which is looked for among the hosts in the DSN, and pooled
 	// connections that have become read-only are replaced.
 	//
+	// So it is with a MySQL or MariaDB server. Its connections do not say what
+	// has become of them: the one on which a write is refused is replaced, and
+	// the statement tried again if it is in no transaction; what then fails
+	// says "bad connection".
+	//
 	// A SQLite file that cannot be written to, as on a full disk, impairs, and
 	// is not restarted for: it can still be read.
 	Writable bool
@@ -116,6 +129,7 @@ func (c Config) validate() error {
 }
 
 func (c Config) withDefaults() Config {
+	c.Driver = cmp.Or(c.Driver, "sqlite")
 	c.MaxOpen = cmp.Or(c.MaxOpen, 10)
 	c.MaxIdle = cmp.Or(c.MaxIdle, c.MaxOpen)
 	c.ConnMaxLifetime = cmp.Or(c.ConnMaxLifetime, time.Hour)
@@ -140,16 +154,16 @@ type DB struct {
 
 // driver is what differs between databases.
 type driver interface {
-	// open returns a pool, without connecting. All its connections are closed
+	// Open returns a pool, without connecting. All its connections are closed
 	// when life ends.
-	open(life context.Context, cfg Config) *sqlx.DB
+	Open(life context.Context) *sql.DB
 
-	// openProbed is open for the one connection that is probed. It is no part
+	// OpenProbed is Open for the one connection that is probed. It is no part
 	// of the pool: that can be exhausted, and is not broken then.
-	openProbed(life context.Context, cfg Config) *sqlx.DB
+	OpenProbed(life context.Context) *sql.DB
 
-	// checker connects db and returns what tells whether the database answers.
-	checker(ctx context.Context, db *sqlx.DB) (answers probed.Check, err error)
+	// Checker connects db and returns what tells whether the database answers.
+	Checker(ctx context.Context, db *sql.DB) (answers probed.Check, err error)
 }
 
 // New returns a DB for cfg. It connects to nothing, and never fails: what is
@@ -158,20 +172,28 @@ func New(cfg Config) *DB {
 	d := &DB{cfg: cfg.withDefaults(), fault: cfg.validate()}
 	d.probed.Live, d.probed.Behind = &d.DB, cfg.Check
 	if d.fault == nil {
-		d.driver, d.probed.Secret, d.fault = newDriver(d.cfg)
+		d.fault = d.choose()
 	}
 	return d
 }
 
-// newDriver also returns the password in cfg, which no error may tell.
-func newDriver(cfg Config) (d driver, password string, err error) {
-	switch cfg.Driver {
-	case "", "sqlite":
-		return newSQLite(cfg)
+// choose sets the driver, and what depends on it: the password in the DSN, which
+// no error may tell, and limits.
+func (d *DB) choose() (err error) {
+	switch cfg := d.cfg; cfg.Driver {
+	case "sqlite":
+		d.driver, d.cfg, err = newSQLite(cfg)
 	case "postgres":
-		return newPostgres(cfg)
+		d.driver, d.probed.Secret, err = postgres.Parse(cfg.DSN, cfg.ConnectTimeout, cfg.Writable)
+	case "mysql":
+		d.driver, d.probed.Secret, err = mysql.Parse(cfg.DSN, cfg.ConnectTimeout, cfg.Writable)
+	default: // not repeated: it may be a DSN
+		return errors.New(`sqldb: Config.Driver is unknown; use "sqlite", "postgres" or "mysql"`)
 	}
-	return nil, "", errors.New(`sqldb: Config.Driver is unknown; use "sqlite" or "postgres"`)
+	if err != nil {
+		return fmt.Errorf("sqldb: Config.DSN %w", err)
+	}
+	return nil
 }
 
 // Spec returns the worker, for the tree.
@@ -185,9 +207,9 @@ func (d *DB) Spec(name string) supervisor.Spec {
 func (d *DB) run(ctx context.Context, ready func(*sqlx.DB, probed.Check)) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	pool := d.driver.open(life, d.cfg)
+	pool := d.cfg.limit(d.driver.Open(life))
 	defer pool.Close()
-	own := d.driver.openProbed(life, d.cfg)
+	own := d.cfg.single().limit(d.driver.OpenProbed(life))
 	defer own.Close()
 
 	answers, err := d.prepare(ctx, pool, own)
@@ -221,7 +243,7 @@ func (d *DB) prepare(ctx context.Context, pool, own *sqlx.DB) (answers probed.Ch
 func (d *DB) connect(ctx context.Context, own *sqlx.DB) (answers probed.Check, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.ConnectTimeout)
 	defer cancel()
-	return d.driver.checker(ctx, own)
+	return d.driver.Checker(ctx, own.DB)
 }
 
 // single returns c for a pool of one connection, which is kept.
@@ -230,10 +252,11 @@ func (c Config) single() Config {
 	return c
 }
 
-// limit sets the limits of a pool.
-func (c Config) limit(db *sqlx.DB) *sqlx.DB {
+// limit sets the limits of a pool. The driver's name is how sqlx knows the
+// database's way to write parameters.
+func (c Config) limit(db *sql.DB) *sqlx.DB {
 	db.SetMaxOpenConns(c.MaxOpen)
 	db.SetMaxIdleConns(c.MaxIdle)
 	db.SetConnMaxLifetime(c.ConnMaxLifetime)
-	return db
+	return sqlx.NewDb(db, c.Driver)
 }

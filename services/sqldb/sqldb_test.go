@@ -47,6 +47,8 @@ func TestSQLiteConformance(t *testing.T) {
 				New(Config{DSN: "shop.db?a=%zz" + hunter2}).Spec("db"),
 				New(Config{DSN: "shop.db?vfs=a&vfs=" + hunter2}).Spec("db"),
 				New(Config{DSN: "postgres://app:" + hunter2 + "@db/shop"}).Spec("db"),
+				New(Config{DSN: "app:" + hunter2 + "@tcp(db)/shop"}).Spec("db"),
+				New(Config{DSN: "app:" + hunter2 + "@unix(/run/db)/shop"}).Spec("db"),
 				New(Config{Driver: "postgres://app:" + hunter2 + "@db/shop", DSN: "postgres"}).Spec("db"),
 				New(Config{}).Spec("db"),
 			}
@@ -72,7 +74,7 @@ func TestFaultsAreReportedBeforeAnythingStarts(t *testing.T) {
 			t.Errorf("the fault does not name %s: %v", want, err)
 		}
 	}
-	if err := New(Config{DSN: "x", Driver: "mysql"}).Spec("db").Fault; err == nil || !strings.Contains(err.Error(), "Driver") {
+	if err := New(Config{DSN: "x", Driver: "oracle"}).Spec("db").Fault; err == nil || !strings.Contains(err.Error(), "Driver") {
 		t.Errorf("an unknown driver is reported as %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package workerpool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -46,6 +47,7 @@ func newStorm(t *testing.T, seed uint64) *storm {
 		Run: s.job, Workers: 1 + s.pick(8), Queue: 1 + s.pick(20), Attempts: 1 + s.pick(4),
 		Backoff: supervisor.Backoff{Min: time.Duration(1 + s.pick(1e9))}, DrainTimeout: time.Duration(1 + s.pick(5e9)), DeadLetters: 1e6,
 		BeatTimeout: time.Duration(s.pick(2) * (1 + s.pick(20e9))), // none in half of them
+		JobTimeout:  time.Duration(s.pick(2) * (1 + s.pick(30e9))),
 	})
 	return s
 }
@@ -126,16 +128,38 @@ func (s *storm) sibling(ctx context.Context) error {
 	}
 }
 
-func (s *storm) run(calm bool) {
-	tr := start(s.t, supervisor.Spec{
+// spec is of the whole tree, with n workers.
+func (s *storm) spec(n int) supervisor.Spec {
+	return supervisor.Spec{
 		Name: "storm", Strategy: supervisor.OneForAll, Intensity: supervisor.Unlimited,
-		Children: []supervisor.Spec{s.pool.Spec("pool"), {Name: "sibling", Run: supervisor.Func(s.sibling)}},
-	})
+		Children: []supervisor.Spec{s.pool.SpecN("pool", n), {Name: "sibling", Run: supervisor.Func(s.sibling)}},
+	}
+}
+
+// meddle does what programs do to a pool that runs: make it larger or smaller,
+// and cancel jobs.
+func (s *storm) meddle(ctx context.Context, tr *tree) {
+	for ctx.Err() == nil {
+		s.upTo(time.Minute)
+		if s.pick(2) == 0 {
+			_ = tr.sup.Apply(ctx, s.spec(1+s.pick(12))) // an error where a worker was abandoned, or at the end
+			continue
+		}
+		n := s.pick(20)
+		s.pool.Cancel(func(j int) bool { return j%20 == n })
+	}
+}
+
+func (s *storm) run(calm bool) {
+	tr := start(s.t, s.spec(0))
 	ctx, cancel := context.WithCancel(s.t.Context())
+	meddling, enough := context.WithTimeout(ctx, 10*time.Minute)
+	defer enough()
 	var submitters sync.WaitGroup
 	for i := range 5 {
 		submitters.Go(func() { s.submit(ctx, 40, 1000*i) })
 	}
+	submitters.Go(func() { s.meddle(meddling, tr) })
 	for range 20 {
 		s.upTo(30 * time.Second)
 		s.wantBalance()
@@ -190,7 +214,7 @@ func (s *storm) wantOneEndEach() {
 	}
 	for _, d := range s.pool.Dead() {
 		s.ends[d.Job]++
-		if d.Attempts != s.pool.cfg.Attempts {
+		if d.Attempts != s.pool.cfg.Attempts && !errors.Is(d.Err, ErrCanceled) {
 			s.t.Errorf("job %d died after %d attempts", d.Job, d.Attempts)
 		}
 	}

@@ -8,7 +8,8 @@
 // comes to exactly one end:
 //
 //   - done: Run returned nil;
-//   - dead: its last attempt failed. It is kept, with the error, for TakeDead;
+//   - dead: its last attempt failed, or it was canceled. It is kept, with the
+//     error, for TakeDead;
 //   - handed back: the Pool was closed before it was done. See Close.
 //
 // Since a Pool cannot know whether a stop is the last one, nothing is handed
@@ -48,6 +49,9 @@ var (
 
 	// ErrClosed is what Submit and TrySubmit return once Close was called.
 	ErrClosed = ledger.ErrClosed
+
+	// ErrCanceled is the error of jobs that died by Cancel.
+	ErrCanceled = ledger.ErrCanceled
 )
 
 // Config describes a Pool. Run is needed; every other field has a useful zero
@@ -61,8 +65,8 @@ type Config[J any] struct {
 	//
 	// An attempt fails when Run returns an error, panics or calls
 	// runtime.Goexit. An error returned after the context ended is no failure,
-	// unless the job was stuck: the job was interrupted, and is run again. So
-	// jobs should be idempotent.
+	// unless the job was stuck, took too long or was canceled: the job was
+	// interrupted, and is run again. So jobs should be idempotent.
 	Run func(ctx context.Context, job J) error
 
 	// Workers is how many jobs run at once. Zero means runtime.GOMAXPROCS(0).
@@ -84,6 +88,12 @@ type Config[J any] struct {
 	// DrainTimeout is how long running jobs may go on, once the pool is told to
 	// stop, before their context ends. Zero means 5 s.
 	DrainTimeout time.Duration
+
+	// JobTimeout is how long one attempt may take. Then its context ends, with
+	// context.DeadlineExceeded, and it has failed, unless Run returns nil after
+	// all. A Run that ignores its context goes on, and holds its worker: only
+	// BeatTimeout sees that. Zero is no limit.
+	JobTimeout time.Duration
 
 	// BeatTimeout is how long a job may take, from its start and from each
 	// supervisor.Beat(ctx), to the next one or to its end. One that takes longer
@@ -130,7 +140,7 @@ type Pool[J any] struct {
 // DeadJob is a job whose last attempt failed.
 type DeadJob[J any] struct {
 	Job      J
-	Err      error  // of the last attempt; a panic is a *supervisor.PanicError, and a stuck one wraps supervisor.ErrUnhealthy
+	Err      error  // of the last attempt: a *supervisor.PanicError, or what wraps supervisor.ErrUnhealthy if it was stuck, ErrCanceled, …
 	Stack    string // of the last attempt's panic or Goexit; else ""
 	Attempts int    // how many failed
 }
@@ -145,7 +155,7 @@ type Stats struct {
 	// Since New.
 	Submitted  int // accepted by Submit or TrySubmit
 	Done       int
-	Dead       int
+	Dead       int // failed for the last time, or canceled
 	Forgotten  int // of the dead: dropped from a full list of dead letters
 	HandedBack int
 
@@ -153,6 +163,10 @@ type Stats struct {
 	Queued   int // wait for a worker
 	Retrying int // wait for their next attempt to be due
 	InFlight int // held by a worker
+
+	// QueueAge is for how long the job that is taken next has been queued: it
+	// grows while there are too few workers, or none. Zero if none is queued.
+	QueueAge time.Duration
 }
 
 // New returns a pool without workers: those run where its Spec stands in a
@@ -219,6 +233,16 @@ func (p *Pool[J]) Close() []J {
 	return p.jobs.Close()
 }
 
+// Cancel cancels all jobs that match, and returns how many there were. Those
+// that wait are dead at once. Of those that run the context ends, with
+// ErrCanceled as its cause; then they are dead, without another attempt, unless
+// Run returns nil after all. Cancel calls match with the pool locked: match must not
+// call the pool.
+func (p *Pool[J]) Cancel(match func(job J) bool) int {
+	defer p.room.Ring()
+	return p.jobs.Cancel(match)
+}
+
 // Dead returns the dead letters, oldest first.
 func (p *Pool[J]) Dead() []DeadJob[J] { return deadJobs(p.jobs.Dead()) }
 
@@ -228,7 +252,7 @@ func (p *Pool[J]) TakeDead() []DeadJob[J] { return deadJobs(p.jobs.TakeDead()) }
 
 func deadJobs[J any](entries []ledger.Entry[J]) (dead []DeadJob[J]) {
 	for _, e := range entries {
-		dead = append(dead, DeadJob[J](e))
+		dead = append(dead, DeadJob[J]{e.Job, e.Err, e.Stack, e.Attempts})
 	}
 	return dead
 }

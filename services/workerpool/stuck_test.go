@@ -204,30 +204,3 @@ func TestAnIdlePoolIsHealthy(t *testing.T) {
 		tr.stop()
 	})
 }
-
-// Specs of all sizes work on the same jobs.
-func TestAPoolCanHaveAnotherSize(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := New(Config[int]{Workers: 2, Run: func(context.Context, int) error {
-			time.Sleep(time.Second)
-			return nil
-		}})
-		submit(t, p, 1, 2, 3, 4, 5, 6, 7, 8)
-		for _, tc := range []struct{ n, workers, left int }{{0, 2, 6}, {1, 1, 5}, {5, 5, 0}} {
-			spec := p.SpecN("pool", tc.n)
-			tr := start(t, supervisor.Spec{Name: "shop", Children: []supervisor.Spec{spec}})
-			synctest.Wait()
-			wantStats(t, p, Stats{Submitted: 8, Done: p.Stats().Done, InFlight: tc.workers, Queued: tc.left})
-			if last := spec.Children[len(spec.Children)-1].Name; len(spec.Children) != tc.workers || last != string(rune('0'+tc.workers)) {
-				t.Errorf("SpecN(%d) has %d children, the last named %q", tc.n, len(spec.Children), last)
-			}
-			if err := tr.stop(); err != nil {
-				t.Error(err)
-			}
-		}
-		wantStats(t, p, Stats{Submitted: 8, Done: 8})
-		if fault := p.SpecN("pool", -1).Fault; fault == nil || !strings.Contains(fault.Error(), "-1 workers") {
-			t.Errorf("SpecN(-1) has the fault %v", fault)
-		}
-	})
-}

@@ -2,16 +2,12 @@ package workerpool
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
+	"github.com/coppice-go/coppice/services/internal/attempt"
 	"github.com/coppice-go/coppice/services/internal/ledger"
 	"github.com/coppice-go/coppice/supervisor"
 )
-
-var errGoexit = errors.New("called runtime.Goexit")
 
 // stopMargin is what a job has, after its context ended, to return before its
 // worker is abandoned.
@@ -50,59 +46,24 @@ func (p *Pool[J]) next() *ledger.Entry[J] {
 
 // attempt runs e once and settles it, in whichever way Run ends.
 func (p *Pool[J]) attempt(ctx context.Context, e *ledger.Entry[J]) {
-	job, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	defer context.AfterFunc(ctx, func() {
-		cause := context.Cause(ctx)
-		time.AfterFunc(p.patience(cause), func() { cancel(cause) })
-	})()
-	err, stack := errGoexit, "" // unless it returns or panics
-	defer func() {
-		if v := recover(); v != nil {
-			panicked := supervisor.Recovered(v)
-			err, stack = panicked, panicked.Stack()
-		} else if err == errGoexit {
-			stack = string(debug.Stack())
-		}
-		p.settle(e, err, stack, stack == "" && interrupted(job))
-	}()
-	err = p.blame(job, p.cfg.Run(job, e.Job))
-}
-
-// patience is for how long a job's context outlives its worker's: one that is
-// stuck has had its time.
-func (p *Pool[J]) patience(cause error) time.Duration {
-	if cause == supervisor.ErrUnhealthy {
-		return 0
-	}
-	return p.cfg.DrainTimeout
-}
-
-// blame adds to what a job returned that it was stuck, if it was.
-func (p *Pool[J]) blame(job context.Context, err error) error {
-	if err == nil || context.Cause(job) != supervisor.ErrUnhealthy {
-		return err
-	}
-	return fmt.Errorf("no beat for %v: %w: %w", p.cfg.BeatTimeout, supervisor.ErrUnhealthy, err)
-}
-
-// interrupted reports whether the job's context ended, and not by its own
-// fault.
-func interrupted(job context.Context) bool {
-	return job.Err() != nil && context.Cause(job) != supervisor.ErrUnhealthy
+	limits := attempt.Limits{Drain: p.cfg.DrainTimeout, Timeout: p.cfg.JobTimeout, Beat: p.cfg.BeatTimeout}
+	limits.Run(ctx, func(job context.Context, cancel context.CancelCauseFunc) error {
+		p.jobs.Stoppable(e, func() { cancel(ErrCanceled) })
+		return p.cfg.Run(job, e.Job)
+	}, func(o attempt.Outcome) { p.settle(e, o) })
 }
 
 // settle takes e back from the worker that held it. It is called once for each
 // job that next gave away, by the goroutine that ran it: late, if that was
 // abandoned, but never twice.
-func (p *Pool[J]) settle(e *ledger.Entry[J], err error, stack string, interrupted bool) {
+func (p *Pool[J]) settle(e *ledger.Entry[J], o attempt.Outcome) {
 	switch {
-	case err == nil:
+	case o.Err == nil:
 		p.jobs.Done(e)
-	case interrupted:
+	case o.Interrupted:
 		p.jobs.Interrupted(e)
 		p.work.Ring()
-	case p.jobs.Failed(e, err, stack):
+	case p.jobs.Failed(e, o.Err, o.Stack):
 		time.AfterFunc(p.cfg.Backoff.Delay(e.Attempts), func() {
 			p.jobs.Retry(e)
 			p.work.Ring()

@@ -7,19 +7,25 @@
 //	             └──── Retry ── retrying ◄───┴─ Failed ──────► dead, after the last attempt
 //
 // Close hands back what is queued and what is retrying, and from then on what
-// would become so again.
+// would become so again. Cancel buries what is queued and what is retrying, and
+// what is in flight if it is not done in the end.
 package ledger
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
-// What Submit returns. They are the pool's, and so worded.
+// What Submit returns, and the error of what was canceled. They are the pool's,
+// and so worded.
 var (
-	ErrFull   = errors.New("workerpool: queue is full")
-	ErrClosed = errors.New("workerpool: closed")
+	ErrFull     = errors.New("workerpool: queue is full")
+	ErrClosed   = errors.New("workerpool: closed")
+	ErrCanceled = errors.New("workerpool: canceled")
 )
 
 // Limits bound a ledger. All must be positive.
@@ -38,8 +44,9 @@ type Ledger[J any] struct {
 	mu         sync.Mutex // guards all below
 	closed     bool
 	queue      []*Entry[J]
-	retrying   map[*Entry[J]]bool // those whose next attempt is not due
-	dead       []Entry[J]         // oldest first
+	retrying   map[*Entry[J]]bool   // those whose next attempt is not due
+	inFlight   map[*Entry[J]]func() // what ends the attempt; nil if nothing does
+	dead       []Entry[J]           // oldest first
 	handedBack []J
 	counts     Counts // but for what the lengths of the above say
 }
@@ -51,19 +58,23 @@ type Entry[J any] struct {
 	Err      error  // of the last attempt that failed
 	Stack    string // of that attempt
 	Attempts int    // how many failed
+
+	canceled bool
+	since    time.Time // it is in the queue; guarded by the ledger
 }
 
 // Counts is one moment's truth, in which always
 //
 //	Submitted = Done + Dead + HandedBack + Queued + Retrying + InFlight
 type Counts struct {
-	Submitted, Done, Dead, Forgotten, HandedBack int // so far
-	Queued, Retrying, InFlight                   int // now
+	Submitted, Done, Dead, Forgotten, HandedBack int           // so far
+	Queued, Retrying, InFlight                   int           // now
+	QueueAge                                     time.Duration // for how long the first of the queue has been there
 }
 
 // New returns an empty ledger.
 func New[J any](limits Limits) *Ledger[J] {
-	return &Ledger[J]{limits: limits, retrying: map[*Entry[J]]bool{}}
+	return &Ledger[J]{limits: limits, retrying: map[*Entry[J]]bool{}, inFlight: map[*Entry[J]]func(){}}
 }
 
 // Submit queues a new job, or returns ErrFull or ErrClosed.
@@ -77,7 +88,7 @@ func (l *Ledger[J]) Submit(job J) error {
 		return ErrFull
 	}
 	l.counts.Submitted++
-	l.queue = append(l.queue, &Entry[J]{Job: job})
+	l.enqueue(len(l.queue), &Entry[J]{Job: job})
 	return nil
 }
 
@@ -93,15 +104,25 @@ func (l *Ledger[J]) Take() *Entry[J] {
 	e := l.queue[0]
 	l.queue[0] = nil // let go of it
 	l.queue = l.queue[1:]
-	l.counts.InFlight++
+	l.inFlight[e] = nil
 	return e
 }
 
-// Done says that the job of e is done.
-func (l *Ledger[J]) Done(*Entry[J]) {
+// Stoppable says what ends the attempt of e, which is in flight, and does so if
+// it was canceled before.
+func (l *Ledger[J]) Stoppable(e *Entry[J], stop func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.counts.InFlight--
+	if l.inFlight[e] = stop; e.canceled {
+		stop()
+	}
+}
+
+// Done says that the job of e is done.
+func (l *Ledger[J]) Done(e *Entry[J]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.inFlight, e)
 	l.counts.Done++
 }
 
@@ -110,11 +131,14 @@ func (l *Ledger[J]) Done(*Entry[J]) {
 func (l *Ledger[J]) Interrupted(e *Entry[J]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.counts.InFlight--
-	if l.closed {
+	delete(l.inFlight, e)
+	switch {
+	case e.canceled:
+		l.bury(e)
+	case l.closed:
 		l.handBack(e)
-	} else {
-		l.queue = slices.Insert(l.queue, 0, e)
+	default:
+		l.enqueue(0, e)
 	}
 }
 
@@ -123,11 +147,14 @@ func (l *Ledger[J]) Interrupted(e *Entry[J]) {
 func (l *Ledger[J]) Failed(e *Entry[J], err error, stack string) (again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.counts.InFlight--
+	delete(l.inFlight, e)
 	e.Attempts++
+	if e.canceled {
+		err = fmt.Errorf("%w: %w", ErrCanceled, err)
+	}
 	e.Err, e.Stack = err, stack
 	switch {
-	case e.Attempts >= l.limits.Attempts:
+	case e.canceled, e.Attempts >= l.limits.Attempts:
 		l.bury(e)
 	case l.closed:
 		l.handBack(e)
@@ -143,7 +170,38 @@ func (l *Ledger[J]) Retry(e *Entry[J]) {
 	defer l.mu.Unlock()
 	if l.retrying[e] {
 		delete(l.retrying, e)
-		l.queue = append(l.queue, e)
+		l.enqueue(len(l.queue), e)
+	}
+}
+
+// Cancel buries those jobs that wait and match, stops the attempts of those that
+// are in flight and match, and returns how many there were of both. It calls
+// match, and what stops an attempt, with the ledger locked.
+func (l *Ledger[J]) Cancel(match func(J) bool) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var chosen []*Entry[J] // all, before anything changes: match may panic
+	for _, e := range slices.Concat(l.queue, slices.Collect(maps.Keys(l.retrying)), slices.Collect(maps.Keys(l.inFlight))) {
+		if !e.canceled && match(e.Job) {
+			chosen = append(chosen, e)
+		}
+	}
+	for _, e := range chosen {
+		l.cancel(e)
+	}
+	l.queue = slices.DeleteFunc(l.queue, func(e *Entry[J]) bool { return e.canceled })
+	return len(chosen)
+}
+
+// cancel cancels e; if it is queued the caller takes it out. He holds l.mu.
+func (l *Ledger[J]) cancel(e *Entry[J]) {
+	e.canceled, e.Err, e.Stack = true, ErrCanceled, ""
+	stop, held := l.inFlight[e]
+	if !held {
+		delete(l.retrying, e)
+		l.bury(e)
+	} else if stop != nil {
+		stop()
 	}
 }
 
@@ -184,8 +242,17 @@ func (l *Ledger[J]) Counts() Counts {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.counts
-	c.HandedBack, c.Queued, c.Retrying = len(l.handedBack), len(l.queue), len(l.retrying)
+	c.HandedBack, c.Queued, c.Retrying, c.InFlight = len(l.handedBack), len(l.queue), len(l.retrying), len(l.inFlight)
+	if c.Queued > 0 {
+		c.QueueAge = time.Since(l.queue[0].since)
+	}
 	return c
+}
+
+// enqueue puts e into the queue. The caller holds l.mu.
+func (l *Ledger[J]) enqueue(at int, e *Entry[J]) {
+	e.since = time.Now()
+	l.queue = slices.Insert(l.queue, at, e)
 }
 
 // bury adds e to the dead letters. The caller holds l.mu.

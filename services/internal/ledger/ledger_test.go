@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 var errBroken = errors.New("broken")
@@ -56,8 +58,10 @@ func (w *walk) step() {
 		if e := w.ledger.Take(); e != nil {
 			w.held = append(w.held, e)
 		}
-	case n < 95:
+	case n < 94:
 		w.settle()
+	case n < 95:
+		w.cancel()
 	case n < 99:
 		if len(w.late) > 0 {
 			w.ledger.Retry(w.pick(&w.late))
@@ -101,6 +105,38 @@ func (w *walk) settle() {
 	}
 }
 
+// cancel cancels one job, wherever it is. Whoever holds it is told, also if he
+// says only later how to tell him.
+func (w *walk) cancel() {
+	if w.jobs == 0 {
+		return
+	}
+	told := 0
+	early := w.rand.IntN(2) == 0
+	tell := func() {
+		for _, e := range w.held {
+			w.ledger.Stoppable(e, func() { told++ })
+		}
+	}
+	if early {
+		tell()
+		told = 0 // those canceled before
+	}
+	canceled := w.ledger.Cancel(func(j int) bool { return j == w.rand.IntN(w.jobs) })
+	if !early {
+		tell()
+	}
+	holds := 0
+	for _, e := range w.held {
+		if e.canceled {
+			holds++
+		}
+	}
+	if early && told > canceled || !early && told != holds {
+		w.t.Errorf("%d of %d that were canceled were told; %d are held", told, canceled, holds)
+	}
+}
+
 // pick takes one of entries.
 func (w *walk) pick(entries *[]*Entry[int]) *Entry[int] {
 	i := w.rand.IntN(len(*entries))
@@ -132,7 +168,7 @@ func (w *walk) wantOneEndEach() {
 	}
 	for _, e := range w.ledger.Dead() {
 		ends[e.Job]++
-		if e.Attempts != w.limits.Attempts {
+		if e.Attempts != w.limits.Attempts && !errors.Is(e.Err, ErrCanceled) {
 			w.t.Errorf("job %d died after %d attempts, want %d", e.Job, e.Attempts, w.limits.Attempts)
 		}
 	}
@@ -217,5 +253,93 @@ func TestCloseHandsBackWhatWaitsAndWhatComesBackLater(t *testing.T) {
 	}
 	if err := l.Submit(6); err != ErrClosed {
 		t.Errorf("Submit returned %v, want ErrClosed", err)
+	}
+}
+
+func TestCancelEndsAJobWhereverItIs(t *testing.T) {
+	l := newLedger(t, Limits{Waiting: 9, Attempts: 9, DeadLetters: 9}, 1, 2, 3, 4, 5, 6, 7)
+	retrying, failing, interrupted, done, left := l.Take(), l.Take(), l.Take(), l.Take(), l.Take()
+	l.Failed(retrying, errBroken, "")
+	stopped := 0
+	for _, e := range []*Entry[int]{failing, interrupted, left} {
+		l.Stoppable(e, func() { stopped++ })
+	}
+	odd := func(j int) bool { return j != 5 && j != 7 }
+	if n := l.Cancel(odd); n != 5 || stopped != 2 {
+		t.Errorf("%d jobs were canceled and %d attempts stopped, want 5 and 2", n, stopped)
+	}
+	if n := l.Cancel(odd); n != 0 {
+		t.Errorf("%d jobs were canceled twice", n)
+	}
+	l.Stoppable(done, func() { stopped++ })
+	if stopped != 3 {
+		t.Error("an attempt that became stoppable later was not stopped")
+	}
+	l.Done(done)
+	l.Interrupted(interrupted)
+	if l.Failed(failing, errBroken, "stack") {
+		t.Error("a canceled job is to be tried again")
+	}
+	l.Retry(retrying) // its time comes, and it is dead
+	want := []string{
+		"6: workerpool: canceled, , 0", "1: workerpool: canceled, , 1", "3: workerpool: canceled, , 0",
+		"2: workerpool: canceled: broken, stack, 1",
+	}
+	if got := texts(l.Dead()); !slices.Equal(got, want) {
+		t.Errorf("the dead are %q, want %q", got, want)
+	}
+	got := l.Counts()
+	got.QueueAge = 0
+	if want := (Counts{Submitted: 7, Done: 1, Dead: 4, Queued: 1, InFlight: 1}); got != want {
+		t.Errorf("the counts are %+v, want %+v", got, want)
+	}
+}
+
+// Each time a job is queued it waits anew.
+func TestTheQueuesAgeIsThatOfItsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(t, Limits{Waiting: 9, Attempts: 9, DeadLetters: 9}, 1)
+		want := func(want time.Duration) {
+			t.Helper()
+			if got := l.Counts().QueueAge; got != want {
+				t.Errorf("the queue's age is %v, want %v", got, want)
+			}
+		}
+		time.Sleep(time.Second)
+		want(time.Second)
+		_ = l.Submit(2)
+		time.Sleep(time.Second)
+		want(2 * time.Second)
+		first := l.Take()
+		want(time.Second)
+		second := l.Take()
+		want(0)
+		l.Interrupted(second)
+		time.Sleep(time.Second)
+		want(time.Second)
+		l.Take()
+		l.Failed(first, errBroken, "")
+		want(0)
+		l.Retry(first)
+		want(0)
+		time.Sleep(time.Second)
+		want(time.Second)
+	})
+}
+
+// Whoever asks may fail in the middle.
+func TestAMatchThatPanicsCancelsNothing(t *testing.T) {
+	l := newLedger(t, Limits{Waiting: 9, Attempts: 9, DeadLetters: 9}, 1, 2, 3)
+	func() {
+		defer func() { _ = recover() }()
+		l.Cancel(func(j int) bool {
+			if j == 3 {
+				panic("oops")
+			}
+			return true
+		})
+	}()
+	if c := l.Counts(); c.Queued != 3 || c.Dead != 0 {
+		t.Errorf("the counts are %+v", c)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -80,28 +79,17 @@ func (s Server) askWritable(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// every is of how many checks one makes a new connection, too.
-const every = 10
+// Checker connects db, which came from OpenProbed, and returns a check that
+// pings over it, and that new connections can be made.
+func (s Server) Checker(ctx context.Context, db *sql.DB) (probed.Check, error) {
+	return probed.Newcomers(db.PingContext, s.connectAnew), db.PingContext(ctx)
+}
 
-// Checker returns a check that pings over db, which came from OpenProbed. From
-// time to time, and each time while that fails, it makes a new connection, too:
-// a server may answer those that it has, and take no more, for it has too many,
-// or another password by now. That is mild: the pool would lose what it has.
-func (s Server) Checker(db *sql.DB) probed.Check {
-	n := 0
-	return func(ctx context.Context) error {
-		if err := db.PingContext(ctx); err != nil {
-			return err
-		}
-		if n++; n < every {
-			return nil
-		}
-		conn, err := pgx.ConnectConfig(ctx, s.tied(ctx))
-		if err != nil {
-			return probed.Mild(fmt.Errorf("new connections fail: %w", err))
-		}
-		n = 0
-		_ = conn.Close(ctx) // it has answered
-		return nil
+func (s Server) connectAnew(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, s.tied(ctx))
+	if err != nil {
+		return err
 	}
+	_ = conn.Close(ctx) // it has answered
+	return nil
 }

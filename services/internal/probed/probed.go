@@ -93,6 +93,30 @@ func (s *Service[T]) Outage(err error) error {
 	return fmt.Errorf("%w: %w", supervisor.ErrUnavailable, secret.Hide(err, s.Secret))
 }
 
+// every is of how many checks one makes a new connection, too.
+const every = 10
+
+// Newcomers returns the check answers, which from time to time, and each time
+// while that fails, makes a new connection, too: a server may answer those that
+// it has, and take no more, for it has too many, or another password by now.
+// That is mild: a restart would lose what there is.
+func Newcomers(answers, connect Check) Check {
+	n := 0
+	return func(ctx context.Context) error {
+		if err := answers(ctx); err != nil {
+			return err
+		}
+		if n++; n < every {
+			return nil
+		}
+		if err := connect(ctx); err != nil {
+			return Mild(fmt.Errorf("new connections fail: %w", err))
+		}
+		n = 0
+		return nil
+	}
+}
+
 // mild is an error that IsMild.
 type mild struct{ error }
 

@@ -156,6 +156,45 @@ func TestWhatIsMildImpairsAndIsNoFailure(t *testing.T) {
 	})
 }
 
+// Making a connection costs more than asking one; when it has failed, it is the
+// first thing to know whether it still does.
+func TestNewcomersAreTriedFromTimeToTimeAndWhileTheyFail(t *testing.T) {
+	var asks, connects int
+	var silent, full error
+	check := Newcomers(
+		func(context.Context) error { asks++; return silent },
+		func(context.Context) error { connects++; return full },
+	)
+	for range 3 * every {
+		if err := check(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if asks != 3*every || connects != 3 {
+		t.Errorf("%d checks asked %d times and connected %d times, want 3", 3*every, asks, connects)
+	}
+	full = errors.New("full")
+	for range every - 1 {
+		_ = check(t.Context())
+	}
+	for range 3 {
+		if err := check(t.Context()); !IsMild(err) || !errors.Is(err, full) || !strings.Contains(err.Error(), "new connections fail") {
+			t.Errorf("the check says %v", err)
+		}
+	}
+	silent = errors.New("silent")
+	if err := check(t.Context()); err != silent || IsMild(err) || connects != 6 {
+		t.Errorf("the check says %v, after %d connects", err, connects)
+	}
+	silent, full = nil, nil
+	if err := check(t.Context()); err != nil || connects != 7 {
+		t.Errorf("the check says %v, after %d connects", err, connects)
+	}
+	if err := check(t.Context()); err != nil || connects != 7 {
+		t.Errorf("the check says %v, after %d connects", err, connects)
+	}
+}
+
 // S33: a remedy comes before the restart, and its error tells no secret.
 func TestARemedyComesBeforeTheRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

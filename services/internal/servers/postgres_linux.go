@@ -20,11 +20,7 @@ func StartPostgreSQL(t testing.TB) PostgreSQL {
 	t.Helper()
 	const debian = "/usr/lib/postgresql/*/bin"
 	postgres, initdb := program(t, "postgres", debian), program(t, "initdb", debian)
-	account := ""
-	if os.Getuid() == 0 {
-		account = "nobody" // it refuses to run as root
-	}
-	p := PostgreSQL{newServer(t, account)}
+	p := PostgreSQL{newServer(t, unprivileged())}
 	data := filepath.Join(p.dir, "data")
 	p.init(initdb, data)
 	p.args = []string{

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// Password is what the servers want from their user ("app" in PostgreSQL, the
-// default one in Redis). It can be recognised where it must not be seen.
+// Password is what the servers want from their user ("app" in PostgreSQL and
+// MariaDB, the default one in Redis). It can be recognised where it must not be seen.
 const Password = "s3cret-hunter2"
 
 // patience is how long a server may take to answer after its start.
@@ -74,6 +74,14 @@ func (s *Server) runAs(account string) {
 	}
 }
 
+// unprivileged returns the account for servers that refuse to run as root.
+func unprivileged() string {
+	if os.Getuid() == 0 {
+		return "nobody"
+	}
+	return ""
+}
+
 // Start starts the server, with the data of its last run, and waits until it
 // answers.
 func (s *Server) Start() {
@@ -110,13 +118,16 @@ func (s *Server) awaitAnswer() {
 	}
 }
 
-// Kill ends the server as a crash does, with SIGKILL. It does nothing if the
-// server does not run.
+// Kill ends the server as a crash does, with SIGKILL, and returns when all its
+// processes are gone: PostgreSQL does not start beside what is left of an old
+// one. It does nothing if the server does not run.
 func (s *Server) Kill() {
 	if s.process == nil {
 		return
 	}
-	s.signal(syscall.SIGKILL)
+	for _, pid := range s.signal(syscall.SIGKILL) {
+		s.awaitState(pid, dead)
+	}
 	_ = s.process.Wait() // it was killed, it says
 	s.process = nil
 }
@@ -128,23 +139,54 @@ func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
 // Thaw undoes Freeze.
 func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
 
-// signal signals the server and its children. The server comes first, so that
-// it makes no more of them; some may end by themselves before their turn.
-func (s *Server) signal(sig syscall.Signal) {
+// signal signals the server and its children, and returns them all. The server
+// is stopped before it is asked for its children, so that it makes no more of
+// them; some may end by themselves before their turn.
+func (s *Server) signal(sig syscall.Signal) (pids []int) {
 	s.t.Helper()
 	pid := s.process.Process.Pid
+	_ = syscall.Kill(pid, syscall.SIGSTOP) // what is wrong with it the last Kill says
+	s.awaitState(pid, stopped+dead)
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
 	if err != nil {
 		s.t.Error(err)
 	}
+	for _, child := range strings.Fields(string(children)) {
+		if child, err := strconv.Atoi(child); err == nil {
+			_ = syscall.Kill(child, sig)
+			pids = append(pids, child)
+		}
+	}
 	if err := syscall.Kill(pid, sig); err != nil {
 		s.t.Errorf("signal %v: %v", sig, err)
 	}
-	for _, child := range strings.Fields(string(children)) {
-		if pid, err := strconv.Atoi(child); err == nil {
-			_ = syscall.Kill(pid, sig)
+	return append(pids, pid)
+}
+
+// States of a process, as proc(5) has them. Who has been reaped is dead, too.
+const (
+	stopped = "T"
+	dead    = "ZX"
+)
+
+// awaitState waits until the process is in one of the states.
+func (s *Server) awaitState(pid int, states string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if strings.Contains(states, state(pid)) {
+			return
 		}
 	}
+	s.t.Errorf("process %d is in state %s after %v, want one of %s", pid, state(pid), patience, states)
+}
+
+func state(pid int) string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return dead[1:]
+	}
+	_, after, _ := strings.Cut(string(stat), ") ") // the name before it is in parentheses
+	return after[:1]
 }
 
 // freePort returns a port below those that the kernel gives to outgoing

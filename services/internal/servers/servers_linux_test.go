@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 )
@@ -9,6 +10,7 @@ import (
 func TestServersCrashFreezeAndComeBack(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T) *Server{
 		"PostgreSQL": func(t *testing.T) *Server { return StartPostgreSQL(t).Server },
+		"MariaDB":    func(t *testing.T) *Server { return StartMariaDB(t).Server },
 		"Redis":      func(t *testing.T) *Server { return StartRedis(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -31,6 +33,27 @@ func TestServersCrashFreezeAndComeBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Processes that it was just making must not outlive it: PostgreSQL would not
+// start beside them.
+func TestAServerThatIsKilledWhileClientsConnectStartsAgain(t *testing.T) {
+	s := StartPostgreSQL(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				_ = s.answers(ctx)
+			}
+		})
+	}
+	for range 10 {
+		s.Kill()
+		s.Start()
+	}
+	cancel()
+	clients.Wait()
 }
 
 func (s *Server) askWithin(d time.Duration) error {

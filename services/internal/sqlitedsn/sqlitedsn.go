@@ -22,8 +22,8 @@ type DSN struct {
 // hold a password.
 func Parse(dsn string) (DSN, error) {
 	name, query, _ := strings.Cut(dsn, "?")
-	if strings.Contains(name, "://") && !strings.HasPrefix(name, "file://") {
-		return DSN{}, errors.New(`is a URL of another database; set Config.Driver to "postgres", or give a file name`)
+	if isOthers(name) {
+		return DSN{}, errors.New(`is of another database; set Config.Driver to "postgres" or "mysql", or give a file name`)
 	}
 	params, err := url.ParseQuery(query)
 	if err != nil {
@@ -31,6 +31,13 @@ func Parse(dsn string) (DSN, error) {
 	}
 	setDefaults(params)
 	return DSN{name, params}, nil
+}
+
+// isOthers reports whether name looks like a server's URL, or a MySQL DSN: as
+// a file it would have a password in its name.
+func isOthers(name string) bool {
+	url := strings.Contains(name, "://") && !strings.HasPrefix(name, "file://")
+	return url || strings.Contains(name, "@tcp(") || strings.Contains(name, "@unix(")
 }
 
 // String returns what the driver is to open.

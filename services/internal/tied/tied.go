@@ -6,6 +6,7 @@ package tied
 import (
 	"context"
 	"net"
+	"syscall"
 )
 
 // Dialer makes a connection, as net.Dialer.DialContext does.
@@ -31,7 +32,11 @@ func Conns(life context.Context, dial Dialer) Dialer {
 		if err != nil {
 			return nil, err
 		}
-		return &conn{c, context.AfterFunc(life, func() { _ = c.Close() })}, nil
+		tied := &conn{c, context.AfterFunc(life, func() { _ = c.Close() })}
+		if raw, is := c.(syscall.Conn); is {
+			return rawConn{tied, raw}, nil
+		}
+		return tied, nil
 	}
 }
 
@@ -44,4 +49,11 @@ type conn struct {
 func (c *conn) Close() error {
 	c.untie()
 	return c.Conn.Close()
+}
+
+// rawConn is a conn that drivers can look into: before they use it again, has
+// the other side closed it?
+type rawConn struct {
+	*conn
+	syscall.Conn
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"testing"
 	"testing/synctest"
 )
@@ -95,3 +96,31 @@ type counted struct {
 }
 
 func (c counted) Close() error { *c.closes++; return nil }
+
+// Drivers that look into a connection before they use it again must find what
+// they look for, and only where there is one.
+func TestASocketStaysOne(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	here, _ := net.Pipe()
+	for want, dial := range map[bool]Dialer{
+		true:  new(net.Dialer).DialContext,
+		false: func(context.Context, string, string) (net.Conn, error) { return here, nil },
+	} {
+		life, end := context.WithCancel(t.Context())
+		c, err := Conns(life, dial)(t.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, is := c.(syscall.Conn); is != want {
+			t.Errorf("%T is a socket: %v, want %v", c, is, want)
+		}
+		end()
+		if _, err := c.Read(make([]byte, 1)); err == nil || err == io.EOF {
+			t.Errorf("%T outlives the life: %v", c, err)
+		}
+	}
+}
