@@ -458,3 +458,38 @@ func callAtRandom(t *testing.T, sup *supervisor.Supervisor, seed uint64) {
 		}
 	}
 }
+
+// TestSparedGoroutinesAreFewAndUsedAgain: those of children that were removed
+// wait for others that are added, up to 32 of them.
+func TestSparedGoroutinesAreFewAndUsedAgain(t *testing.T) { // S30
+	synctest.Test(t, func(t *testing.T) {
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{}}, supervisor.Options{})
+		before, ctx := inBubble(), t.Context()
+		change := func(n int, f func(name string) error) {
+			for i := range n {
+				if err := f(fmt.Sprint(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tree.Settle()
+		}
+		add := func(name string) error {
+			_, err := tree.Add(ctx, "app", suptest.NewWorker().Spec(name))
+			return err
+		}
+		remove := func(name string) error { return tree.Remove(ctx, "app/"+name) }
+		change(100, add)
+		if n := inBubble() - before; n < 100 {
+			t.Errorf("%d goroutines run a hundred children", n)
+		}
+		change(100, remove)
+		if n := inBubble() - before; n != 32 {
+			t.Errorf("%d goroutines wait for children, want 32", n)
+		}
+		change(20, add)
+		if n := inBubble() - before; n != 32 {
+			t.Errorf("twenty of 32 are used: %d goroutines, want as many as before", n)
+		}
+		change(20, remove)
+	})
+}

@@ -10,10 +10,16 @@ import (
 // newTestRunner is a runner with n children whose loop does not run.
 func newTestRunner(t *testing.T, n int) *runner {
 	t.Helper()
-	spec := Spec{Name: "app", Children: []Spec{}}
+	children := []Spec{}
 	for i := range n {
-		spec.Children = append(spec.Children, Spec{Name: fmt.Sprint(i), Run: Func(func(context.Context) error { return nil })})
+		children = append(children, Spec{Name: fmt.Sprint(i), Run: Func(func(context.Context) error { return nil })})
 	}
+	return newTestRunnerOf(t, children...)
+}
+
+func newTestRunnerOf(t *testing.T, children ...Spec) *runner {
+	t.Helper()
+	spec := Spec{Name: "app", Intensity: Unlimited, Children: children}
 	sup, err := New(spec, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -70,5 +76,39 @@ func TestReadingHoldsTheLoopForABatchAtMost(t *testing.T) { // S36
 	children, _, more = r.read(last)
 	if len(children) != batch/2 || more {
 		t.Errorf("the second batch holds %d, more: %v", len(children), more)
+	}
+}
+
+// TestWhoFailsSeesToIt: a worker's failure, its restart and its readiness need
+// no other goroutine than its own, if nobody else is at it.
+func TestWhoFailsSeesToIt(t *testing.T) {
+	runs, fail := make(chan uint64, 1), make(chan struct{})
+	worker := func(ctx context.Context) error {
+		runs <- IncarnationFrom(ctx)
+		select {
+		case <-fail:
+			return errors.New("crash")
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	r := newTestRunnerOf(t, Spec{Name: "w", Run: Func(worker), Backoff: NoBackoff})
+	r.drive(nil, 1) // it begins
+	<-runs
+	if r.drive(nil, 2) { // it is ready, and that was all
+		t.Fatal("there is more to see to")
+	}
+	for want := uint64(2); want < 10; want++ {
+		fail <- struct{}{}
+		if got := <-runs; got != want {
+			t.Fatalf("incarnation %d runs, want %d", got, want)
+		}
+		if s := r.core.byName["w"].state; s != Ready {
+			t.Fatalf("incarnation %d is %v", want, s)
+		}
+	}
+	r.post(&input{kind: toldStop, err: ErrShutdown})
+	for !r.inbox.claim() || !r.drive(nil, 10) {
+		<-r.inbox.bell
 	}
 }
