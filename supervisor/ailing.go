@@ -60,8 +60,8 @@ func (a *ailing) walk(r *runner) {
 
 // visit notes the children of r and returns the supervisors to go on with.
 func (a *ailing) visit(r *runner) (below []*runner) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	a.total += r.core.counts[allDown]
 	if a.worst >= Degraded {
 		a.total += r.core.counts[allDegraded]
@@ -82,8 +82,8 @@ func (a *ailing) visit(r *runner) (below []*runner) {
 }
 
 func (a *ailing) pending(r *runner) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	a.note(r.core, r.core.ill.pending)
 }
 

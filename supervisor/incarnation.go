@@ -81,6 +81,19 @@ func newIncarnation(tree *Supervisor, above *runner, ch *child) *incarnation {
 	return inc
 }
 
+// halt tells the incarnation to stop. A supervisor that does not run its loop
+// yet finds its context done when it does.
+func (inc *incarnation) halt(cause error) {
+	inc.told.Store(true)
+	inc.stop(cause)
+	if inc.orders == nil {
+		return
+	}
+	if r := inc.child.unit.below.Load(); r != nil {
+		r.post(r.toldStop())
+	}
+}
+
 // The methods of its context.
 
 func (inc *incarnation) Deadline() (deadline time.Time, ok bool) { return }

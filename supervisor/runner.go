@@ -20,7 +20,7 @@ type runner struct {
 	watch   *watchdog
 	probers sync.WaitGroup // of probed incarnations
 
-	mu   sync.RWMutex // guards core: the loop's steps, and those who read it
+	mu   sync.Mutex // guards core: the loop's steps, and those who read it
 	core *core
 
 	driver    *slot // whose goroutine makes the steps; nil for the loop's, and others
@@ -72,7 +72,6 @@ func (r *runner) loop() error {
 	if r.self.ctx.Err() != nil { // before anything starts
 		r.step(time.Now(), r.toldStop())
 	}
-	defer context.AfterFunc(r.self.ctx, func() { r.post(r.toldStop()) })()
 	for mine := true; !mine || !r.drive(nil, math.MaxInt); mine = r.inbox.claim() {
 		<-r.inbox.bell
 	}
@@ -87,8 +86,8 @@ func (r *runner) toldStop() *input {
 
 // spec returns the supervisor's Spec, to those outside the loop.
 func (r *runner) spec() *Spec {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return r.core.spec
 }
 
@@ -258,8 +257,7 @@ func (r *runner) stop(a *action) {
 		inc.orders.deadline.Store(&deadline)
 		inc.orders.incident.Store(a.within)
 	}
-	inc.told.Store(true)
-	inc.stop(a.err)
+	inc.halt(a.err)
 }
 
 // hurry tells a supervisor that stops already that it has less time.

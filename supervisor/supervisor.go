@@ -118,7 +118,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.emit(EventStarted, nil, nil)
 	if ctx.Err() != nil {
 		s.draining.Store(true)
-		inc.stop(ErrShutdown)
+		inc.halt(ErrShutdown)
 	}
 	released := s.stopWith(ctx, inc)
 	err := inc.supervise()
@@ -156,7 +156,7 @@ func (s *Supervisor) stopWith(ctx context.Context, inc *incarnation) <-chan stru
 		select {
 		case <-inc.ctx.Done():
 		case <-delay.C:
-			inc.stop(ErrShutdown)
+			inc.halt(ErrShutdown)
 		}
 	}()
 	return released
