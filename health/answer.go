@@ -29,7 +29,7 @@ var (
 	passJSON   = newAnswer(http.StatusOK, typeHealth, []byte(`{"status":"pass"}`))
 	notFound   = newAnswer(http.StatusNotFound, typeText, []byte("not found\n"))
 	notAllowed = newAnswer(http.StatusMethodNotAllowed, typeText, []byte("GET and HEAD are allowed\n")).allowing("GET, HEAD")
-	noExclude  = newAnswer(http.StatusBadRequest, typeText, []byte("exclude is not supported: make the node Optional instead\n"))
+	noExclude  = newAnswer(http.StatusBadRequest, typeText, []byte("this rests on no node, so none can be excluded: exclude is for /readyz\n"))
 
 	noStore = []string{"no-store"}
 	noSniff = []string{"nosniff"}

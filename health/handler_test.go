@@ -256,14 +256,6 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// Nobody is to believe that a node is left out of the answer when it is not.
-func TestExcludeIsRefused(t *testing.T) {
-	h := health.Handler(running(t, pool(3, idle), supervisor.Options{}))
-	if w := get(h, "/readyz?exclude=pool/w0"); w.Code != http.StatusBadRequest {
-		t.Errorf("%d: %s", w.Code, w.Body)
-	}
-}
-
 func TestRedAnswersNameTwentyNodesAndCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fails := func(context.Context, func()) error { return errRefused }
