@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coppice-go/coppice/supervisor"
@@ -32,7 +33,8 @@ type AdminOptions struct {
 // Admin returns the admin side of sup: the page at /; as JSON the tree at
 // /tree, the recent events at /events, the last incidents at /incidents and one
 // of them in full at /incidents/<number>; the probes with reasons, and POST
-// /actions/<name>. Incidents are text for who accepts text/plain, and for curl
+// /actions/<name>. Who accepts text/event-stream gets /events as they happen,
+// with what came after Last-Event-ID first. Incidents are text for who accepts text/plain, and for curl
 // and Wget, unless application/json is asked for. It can be mounted under any
 // prefix that ends in "/", with http.StripPrefix. Answers tell reasons, which
 // can hold addresses.
@@ -101,6 +103,7 @@ type admin struct {
 	probes  *probes
 	log     *Log
 	actions *actions
+	streams atomic.Int64
 	looking chan struct{} // holds one while a snapshot is taken
 
 	patience time.Duration // for one
@@ -111,6 +114,10 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/")
 	if name, ok := strings.CutPrefix(path, "actions/"); ok {
 		a.actions.serve(w, r, name)
+		return
+	}
+	if path == "events" && accepts(r, typeStream) {
+		a.stream(w, r)
 		return
 	}
 	a.answer(r, path).write(w, r)

@@ -22,6 +22,7 @@ const (
 	typeJSON   = "application/json"
 	typeHealth = "application/health+json"
 	typeHTML   = "text/html; charset=utf-8"
+	typeStream = "text/event-stream"
 )
 
 var (
