@@ -124,7 +124,7 @@ func (p *probes) livez() verdict {
 	if err := p.alive(); err != nil {
 		v.status, v.note = supervisor.Down, "cannot heal itself"
 		if p.reasons {
-			v.note += ": " + err.Error()
+			v.note += ": " + textOf(err)
 		}
 	}
 	return v

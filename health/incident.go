@@ -42,7 +42,7 @@ func (a *admin) incidents(text bool) answer {
 	all, lines := []incidentJSON{}, ""
 	for _, i := range a.newestFirst() {
 		all = append(all, incidentOf(i))
-		lines += fmt.Sprintf("%s %v\n", i.Began.UTC().Format(time.RFC3339), i)
+		lines += fmt.Sprintf("%s %v\n", i.Began.UTC().Format(time.RFC3339), shown(i.String(), maxText))
 	}
 	switch {
 	case !text:
@@ -71,7 +71,7 @@ func (a *admin) incident(number string, text bool) answer {
 }
 
 func incidentOf(i supervisor.Incident) incidentJSON {
-	stack, decisions := i.Stack(), eventsOf(i.Decisions)
+	stack, decisions := shown(i.Stack(), maxStack), eventsOf(i.Decisions)
 	for n := range decisions {
 		if decisions[n].Stack == stack { // once is enough
 			decisions[n].Stack = ""
@@ -87,7 +87,7 @@ func incidentOf(i supervisor.Incident) incidentJSON {
 // reportOf is an incident's report, in UTC, with its causes below its line.
 func reportOf(i supervisor.Incident) string {
 	i.Began = i.Began.UTC()
-	line, rest, _ := strings.Cut(i.Report(), "\n")
+	line, rest, _ := strings.Cut(shown(i.Report(), 2*maxStack), "\n")
 	if causes := causesOf(i.Cause); len(causes) > 1 {
 		line += "\ncauses:\n  " + strings.ReplaceAll(strings.Join(causes, "\n"), "\n", "\n  ")
 	}

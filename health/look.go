@@ -15,10 +15,10 @@ import (
 func why(node supervisor.Snapshot) (reason string) {
 	defer func() {
 		if v := recover(); v != nil {
-			reason = fmt.Sprintf("%v (its error panics: %v)", node.State, v)
+			reason = fmt.Sprintf("%v (its error panics)", node.State)
 		}
 	}()
-	return strings.TrimPrefix(node.Why(), node.Path+" ")
+	return shown(strings.TrimPrefix(node.Why(), node.Path+" "), maxText)
 }
 
 // stale reports whether a node is ready as far as its probe knows, which has not
@@ -42,13 +42,13 @@ func ageOf(node supervisor.Snapshot) string {
 	return "last checked " + span(time.Since(checkedAt(node))) + " ago"
 }
 
-// textOf is an error's text, "" for none. Package fmt survives those that
-// panic.
+// textOf is an error's text as it may be shown, "" for none. Package fmt
+// survives those that panic.
 func textOf(err error) string {
 	if err == nil {
 		return ""
 	}
-	return fmt.Sprint(err)
+	return shown(fmt.Sprint(err), maxText)
 }
 
 // patience is how long the admin side waits for a snapshot.
