@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -124,7 +125,8 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *admin) answer(r *http.Request, path string) answer {
-	get, ok := a.view(path, wantsText(r))
+	query := r.URL.Query() // what cannot be read in it is not there
+	get, ok := a.view(path, query, wantsText(r) || query.Has("text"))
 	switch {
 	case !ok:
 		return a.probes.answer(r)
@@ -135,12 +137,12 @@ func (a *admin) answer(r *http.Request, path string) answer {
 }
 
 // view returns what makes the answer for a path, if it is none of the probes'.
-func (a *admin) view(path string, text bool) (get func() answer, ok bool) {
+func (a *admin) view(path string, query url.Values, text bool) (get func() answer, ok bool) {
 	switch path {
 	case "":
-		return a.page, true
+		return func() answer { return a.page(questionOf(query)) }, true
 	case "fragment":
-		return a.fragment, true
+		return func() answer { return a.fragment(questionOf(query)) }, true
 	case "tree":
 		return a.tree, true
 	case "events":

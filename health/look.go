@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,12 +80,18 @@ func (a *admin) look() (snap supervisor.Snapshot, ok bool) {
 	}
 }
 
+// A problem is a node that is itself to blame, and the supervisor above it.
+type problem struct {
+	supervisor.Snapshot
+	boss *supervisor.Snapshot // nil above the root
+}
+
 // problems returns the nodes that are themselves to blame for a tree that is
 // not Up, and those of which that is unknown, worst first, in start order
 // otherwise, at most limit of them, and how many there are.
-func problems(root supervisor.Snapshot, limit int) (worst []supervisor.Snapshot, total int) {
-	p := ranking{limit: limit}
-	p.add(&root, false)
+func problems(root supervisor.Snapshot, limit int) (worst []problem, total int) {
+	p := ranking{limit: limit, over: root.State == supervisor.Failed}
+	p.add(&root, nil, false)
 	for _, nodes := range p.ranks {
 		worst = append(worst, nodes[:min(len(nodes), limit-len(worst))]...)
 		total += len(nodes)
@@ -96,22 +103,23 @@ func problems(root supervisor.Snapshot, limit int) (worst []supervisor.Snapshot,
 // then what is Down but optional, or below something that is, then what is
 // Degraded, then what is unknown.
 type ranking struct {
-	limit int // of each rank
-	ranks [5][]supervisor.Snapshot
+	limit int  // of each rank
+	over  bool // the root gave up: who was stopped for it is no problem
+	ranks [5][]problem
 	left  int // out
 }
 
-func (p *ranking) add(s *supervisor.Snapshot, optional bool) {
+func (p *ranking) add(s, boss *supervisor.Snapshot, optional bool) {
 	optional = optional || s.Optional
-	if toBlame(s) {
-		p.put(s, optional)
+	if toBlame(s) && (!p.over || s.State == supervisor.Failed && !failedBelow(s)) {
+		p.put(problem{*s, boss}, optional)
 	}
 	for i := range s.Children {
-		p.add(&s.Children[i], optional)
+		p.add(&s.Children[i], s, optional)
 	}
 }
 
-func (p *ranking) put(s *supervisor.Snapshot, optional bool) {
+func (p *ranking) put(s problem, optional bool) {
 	rank := &p.ranks[0]
 	switch {
 	case s.Status == supervisor.Up:
@@ -120,14 +128,19 @@ func (p *ranking) put(s *supervisor.Snapshot, optional bool) {
 		rank = &p.ranks[3]
 	case optional:
 		rank = &p.ranks[2]
-	case lookOf(*s) != lookBad:
+	case lookOf(s.Snapshot) != lookBad:
 		rank = &p.ranks[1]
 	}
 	if len(*rank) == p.limit {
 		p.left++
 		return
 	}
-	*rank = append(*rank, *s)
+	*rank = append(*rank, s)
+}
+
+// failedBelow reports whether a supervisor gave up over one of its children.
+func failedBelow(s *supervisor.Snapshot) bool {
+	return slices.ContainsFunc(s.Children, func(child supervisor.Snapshot) bool { return child.State == supervisor.Failed })
 }
 
 // toBlame reports whether a node is not Up by itself, or may not be: not for
@@ -148,7 +161,7 @@ func whyTree(root supervisor.Snapshot) string {
 		return ""
 	}
 	if worst, _ := problems(root, 1); len(worst) > 0 && worst[0].Status != supervisor.Up {
-		return worst[0].Path + " " + why(worst[0])
+		return worst[0].Path + " " + why(worst[0].Snapshot)
 	}
 	return root.Path + " " + why(root)
 }

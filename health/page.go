@@ -11,12 +11,12 @@ import (
 )
 
 // The page is rendered here, so that it can be read without JavaScript; the
-// module only fetches its fragment again, every second.
+// module only fetches its fragment again when something has happened.
 
 //go:embed web
 var web embed.FS
 
-var templates = template.Must(template.New("").ParseFS(web, "web/*.html"))
+var templates = template.Must(template.New("").Funcs(template.FuncMap{"stamp": stamp}).ParseFS(web, "web/*.html"))
 
 // assets are the page's files, by path.
 var assets = map[string]answer{
@@ -38,8 +38,8 @@ const (
 	maxProblems = 30
 	maxChildren = 200   // of one supervisor
 	maxRows     = 2_000 // of the tree
-	maxEvents   = 100
-	maxOpen     = 30 // children that a healthy supervisor shows unfolded
+	maxEvents   = 30
+	maxOpen     = 30 // children of one that are shown though all is well
 )
 
 // pageView is what the template gets. All text in it is escaped there.
@@ -49,16 +49,20 @@ type pageView struct {
 	Look     look
 	Headline string
 	Detail   string
+	Calm     *incidentView // the last, while nothing is wrong
 	Probes   []probeView
 	Counts   []countView
-	Problems []rowView
+	Cards    []cardView
 	Hidden   int // problems that are not shown
 
-	Incidents       []incidentView
+	Timeline        *timelineView
+	Past            []incidentView
 	HiddenIncidents int
 
+	Ask     question
 	Tree    []rowView
-	Log     bool // there is one
+	None    string // why there is no row
+	Log     bool   // there is one
 	Events  []eventView
 	Dropped uint64
 	Actions []Action
@@ -75,38 +79,52 @@ type countView struct {
 	Look  look
 }
 
-func (a *admin) page() answer     { return a.render("page.html") }
-func (a *admin) fragment() answer { return a.render("fragment.html") }
+func (a *admin) page(q question) answer { return render("page.html", a.see(clock{now: time.Now()}, q)) }
 
-func (a *admin) render(name string) answer {
+func (a *admin) fragment(q question) answer {
+	return render("fragment.html", a.see(clock{now: time.Now(), quiet: true}, q))
+}
+
+func render(name string, v pageView) answer {
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, name, a.see(time.Now())); err != nil {
+	if err := templates.ExecuteTemplate(&b, name, v); err != nil {
 		panic("bug: " + err.Error())
 	}
 	return newAnswer(http.StatusOK, typeHTML, b.Bytes())
 }
 
-// see makes the view of the tree at now.
-func (a *admin) see(now time.Time) pageView {
+// see makes the view of the tree.
+func (a *admin) see(c clock, q question) pageView {
 	v := pageView{
-		Name: a.probes.root, Now: now, Probes: a.probes.view(),
+		Name: a.probes.root, Now: c.now, Probes: a.probes.view(), Ask: q,
 		Log: a.log != nil, Events: viewEvents(a.log.Recent(maxEvents)), Dropped: a.sup.Dropped(),
 		Actions: a.actions.list, Outcome: a.actions.latest(),
 	}
-	v.Incidents, v.HiddenIncidents = viewIncidents(a.newestFirst(), now)
+	incidents := a.newestFirst()
+	open, past, hidden := openOf(incidents)
+	v.Past, v.HiddenIncidents = viewIncidents(past, c), hidden
+	if v.Log {
+		t := viewTimeline(a.log.Recent(a.log.size()), incidents, c.now)
+		v.Timeline = &t
+	}
 	snap, ok := a.look()
 	if !ok {
 		v.Look, v.Headline, v.Detail = lookBad, "No answer", tooSlow
+		v.Cards = viewCards(nil, open, c)
 		return v
 	}
 	worst, total := problems(snap, maxProblems)
-	for _, node := range worst {
-		v.Problems = append(v.Problems, viewNode(node, now))
-	}
-	v.Hidden = total - len(worst)
 	v.Look, v.Headline, v.Detail = a.headline(snap, total)
+	v.Cards, v.Hidden = viewCards(worst, open, c), total-len(worst)
 	v.Counts = count(snap)
-	b := builder{now: now, left: maxRows}
+	if v.Look == lookFine && len(v.Past) > 0 {
+		v.Calm = &v.Past[0]
+	}
+	b := builder{clock: c, ask: v.Ask, left: maxRows}
+	if v.Ask.filters() && !v.Ask.finds(&snap) {
+		v.None = "No node is like that."
+		return v
+	}
 	v.Tree = []rowView{b.row(snap)}
 	return v
 }
