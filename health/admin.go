@@ -27,8 +27,14 @@ type AdminOptions struct {
 	// Log, if set, holds the recent events for the page and /events.
 	Log *Log
 
-	// Actions are the buttons on the page. There are none by default.
+	// Actions are the buttons on the page. There are none by default. Each that
+	// is done, or refused, is a line in slog's default log.
 	Actions []Action
+
+	// Operate lets people restart, stop and start nodes, on the page and by
+	// POST /nodes/restart, /nodes/stop and /nodes/start with the form value
+	// path. They are actions as others are. Off by default.
+	Operate bool
 }
 
 // Admin returns the admin side of sup: the page at /; as JSON the tree at
@@ -55,7 +61,7 @@ func Admin(sup *supervisor.Supervisor, opts AdminOptions) http.Handler {
 func newAdmin(sup *supervisor.Supervisor, opts AdminOptions) *admin {
 	return &admin{
 		sup: sup, probes: newProbes(sup, true), log: opts.Log, actions: newActions(opts.Actions),
-		looking: make(chan struct{}, 1), patience: patience,
+		operable: opts.Operate, looking: make(chan struct{}, 1), patience: patience,
 	}
 }
 
@@ -105,7 +111,9 @@ type admin struct {
 	log     *Log
 	actions *actions
 	streams atomic.Int64
-	looking chan struct{} // holds one while a snapshot is taken
+
+	operable bool
+	looking  chan struct{} // holds one while a snapshot is taken
 
 	patience time.Duration // for one
 }
@@ -115,6 +123,10 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/")
 	if name, ok := strings.CutPrefix(path, "actions/"); ok {
 		a.actions.serve(w, r, name)
+		return
+	}
+	if name, ok := strings.CutPrefix(path, "nodes/"); ok {
+		a.operate(w, r, name)
 		return
 	}
 	if path == "events" && accepts(r, typeStream) {

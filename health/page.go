@@ -66,6 +66,7 @@ type pageView struct {
 	Events  []eventView
 	Dropped uint64
 	Actions []Action
+	Operate []operation
 	Outcome *outcome
 }
 
@@ -99,6 +100,9 @@ func (a *admin) see(c clock, q question) pageView {
 		Name: a.probes.root, Now: c.now, Probes: a.probes.view(), Ask: q,
 		Log: a.log != nil, Events: viewEvents(a.log.Recent(maxEvents)), Dropped: a.sup.Dropped(),
 		Actions: a.actions.list, Outcome: a.actions.latest(),
+	}
+	if a.operable {
+		v.Operate = operations
 	}
 	incidents := a.newestFirst()
 	open, past, hidden := openOf(incidents)

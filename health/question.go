@@ -57,7 +57,7 @@ func (q question) finds(s *supervisor.Snapshot) bool {
 }
 
 func (q question) matches(s *supervisor.Snapshot) bool {
-	if q.Only && lookOf(*s) >= lookFine {
+	if q.Only && isWell(s) {
 		return false
 	}
 	return q.Find == "" || containsFold(s.Path, q.Find)

@@ -54,6 +54,10 @@ func lookOf(s supervisor.Snapshot) look {
 	return lookBad
 }
 
+// isWell reports whether there is nothing to say of a node: it is up, or need
+// not be.
+func isWell(s *supervisor.Snapshot) bool { return s.Status == supervisor.Up && !stale(*s) }
+
 // rowView is one node on the page.
 type rowView struct {
 	Path, Name string
@@ -255,7 +259,7 @@ func (b *builder) chosen(s supervisor.Snapshot) []supervisor.Snapshot {
 	var chosen []supervisor.Snapshot
 	for i := range s.Children {
 		child := &s.Children[i]
-		if b.ask.filters() && b.ask.finds(child) || !b.ask.filters() && (lookOf(*child) < lookFine || child.Supervisor) {
+		if b.ask.filters() && b.ask.finds(child) || !b.ask.filters() && (!isWell(child) || child.Supervisor) {
 			chosen = append(chosen, *child)
 		}
 	}

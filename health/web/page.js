@@ -5,6 +5,7 @@ const live = document.getElementById("live");
 const link = document.getElementById("link");
 const pause = document.getElementById("pause");
 const form = document.querySelector("form.ask");
+const operand = document.getElementById("node"); // where nodes can be operated
 
 document.documentElement.classList.add("js");
 
@@ -247,6 +248,7 @@ function go(item) {
   item.closest(".tree").querySelector("[tabindex='0']")?.setAttribute("tabindex", "-1");
   item.setAttribute("tabindex", "0");
   current = pathOf(item);
+  if (operand && item.matches("[data-key]:not(.more)")) operand.value = current;
   item.focus();
 }
 
