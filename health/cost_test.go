@@ -16,9 +16,14 @@ type discard struct {
 	code   int
 }
 
-func (d *discard) Header() http.Header         { return d.header }
-func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
-func (d *discard) WriteHeader(code int)        { d.code = code }
+func (d *discard) Header() http.Header { return d.header }
+func (d *discard) Write(p []byte) (int, error) {
+	if d.code == 0 {
+		d.code = http.StatusOK
+	}
+	return len(p), nil
+}
+func (d *discard) WriteHeader(code int) { d.code = code }
 
 // A green answer costs the same whatever the size of the tree: nothing.
 func TestGreenAnswersAllocateNothing(t *testing.T) {
@@ -45,6 +50,34 @@ func TestOneNodesAnswerDoesNotGrowWithTheTree(t *testing.T) {
 	}
 	if few, many := allocs(10), allocs(1_000); few != many {
 		t.Errorf("%v allocations in a tree of 10, %v in one of 1,000", few, many)
+	}
+}
+
+// BenchmarkGreenBesidePreparedText says what a green answer costs beside a handler
+// that writes a prepared text whatever is: the least that an answer can cost.
+func BenchmarkGreenBesidePreparedText(b *testing.B) {
+	text, kind := []byte("ok\n"), []string{"text/plain; charset=utf-8"}
+	prepared := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = kind
+		_, _ = w.Write(text)
+	})
+	noStore := []string{"no-store"}
+	uncached := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		h := w.Header()
+		h["Content-Type"], h["Cache-Control"] = kind, noStore
+		_, _ = w.Write(text)
+	})
+	tree := health.Handler(running(b, pool(1_000, idle), supervisor.Options{}))
+	for _, c := range []struct {
+		name string
+		h    http.Handler
+	}{{"prepared", prepared}, {"prepared, not to be cached", uncached}, {"readyz", tree}} {
+		b.Run(c.name, func(b *testing.B) {
+			w, r := &discard{header: http.Header{}}, httptest.NewRequest(http.MethodGet, "/readyz", nil)
+			for b.Loop() {
+				c.h.ServeHTTP(w, r)
+			}
+		})
 	}
 }
 
