@@ -94,7 +94,7 @@ func TestTheTreeIsForKeyboards(t *testing.T) {
 	b.requireQuiet()
 }
 
-//go:embed testdata/axe.min.js
+//go:embed testdata/axe-4.14.0.min.js
 var axe string
 
 // TestAxeFindsNothing runs axe-core in all states, both themes, wide and narrow.
