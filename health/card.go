@@ -62,7 +62,7 @@ func viewCards(worst []problem, open []supervisor.Incident, c clock) []cardView 
 func viewProblem(p problem, open []supervisor.Incident, c clock) cardView {
 	node := viewNode(p.Snapshot, c)
 	card := cardView{Path: p.Path, Look: node.Look, Node: &node}
-	if p.boss != nil {
+	if p.boss != nil && (node.Look == lookBad || p.boss.Restarts > 0) {
 		card.Budget = viewBudget(*p.boss)
 	}
 	for _, i := range open {

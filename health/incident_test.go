@@ -259,7 +259,7 @@ func TestRecentEventsTellHowItHealed(t *testing.T) {
 		tree.Sleep(time.Second)
 		h := health.Admin(tree.Supervisor, health.AdminOptions{Log: recent})
 		requireHas(t, get(h, "/").Body.String(), ">remedy &lt;purge&gt; did not help<", `<span class="state fine">remedy reload helped<`,
-			`<span class="state fine">healed after 0.1 s</span> <span class="fact">incident 1<`)
+			`<span class="state fine">healed after 0.1 s</span> <a class="fact" href="incidents/1?text">incident 1<`)
 		var events []event
 		decode(t, get(h, "/events").Body.String(), &events)
 		kinds := map[string]event{}
