@@ -54,6 +54,18 @@ func (f *follower) text() string {
 	return strings.Join(f.writes, "")
 }
 
+func (f *follower) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.writes)
+}
+
+func (f *follower) shut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gate = make(chan struct{})
+}
+
 // following follows the events of recent until the test's end. It is for
 // bubbles: no tree runs.
 func following(t *testing.T, recent *health.Log, id string) *follower {
@@ -160,7 +172,7 @@ func TestASlowStreamLosesEventsAndIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		recent := health.NewLog(50)
 		slow, quick := following(t, recent, ""), following(t, recent, "")
-		slow.gate = make(chan struct{})
+		slow.shut()
 		const all = 10_000
 		for i := 1; i <= all; i += 50 {
 			observe(recent, i, i+49)
@@ -188,13 +200,13 @@ func TestAStreamSendsTogetherWhatHappensTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		recent := health.NewLog(0)
 		f := following(t, recent, "")
-		before := len(f.writes)
+		before := f.count()
 		for i := 1; i <= 1_000; i++ {
 			observe(recent, i, i)
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(time.Second)
-		if n := len(f.writes) - before; n > 12 || len(numbers(f.text())) != 1_000 {
+		if n := f.count() - before; n > 12 || len(numbers(f.text())) != 1_000 {
 			t.Errorf("%d writes for %d events within a second", n, len(numbers(f.text())))
 		}
 	})
