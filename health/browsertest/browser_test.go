@@ -117,18 +117,17 @@ func eval[T any](b *browser, expression string) T {
 	return value
 }
 
-// await waits until the condition holds in the page.
+// await waits until the condition holds in the page, which may be left for
+// another meanwhile.
 func (b *browser) await(condition string) {
 	b.t.Helper()
-	held := eval[bool](b, fmt.Sprintf(`new Promise(done => {
-		const until = Date.now() + 20000;
-		(function look() {
-			if (%s) done(true); else if (Date.now() > until) done(false); else setTimeout(look, 20);
-		})();
-	})`, condition))
-	if !held {
-		b.t.Fatalf("%s: never; the page is\n%s", condition, eval[string](b, "document.documentElement.outerHTML"))
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		held, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+condition+")"))
+		if held && err == nil {
+			return
+		}
 	}
+	b.t.Fatalf("%s: never; the page is\n%s", condition, eval[string](b, "document.documentElement.outerHTML"))
 }
 
 func (b *browser) press(keys ...string) {

@@ -236,3 +236,22 @@ func TestFind(t *testing.T) {
 	}
 	b.requireQuiet()
 }
+
+// TestNodesAreOperatedFromTheTree: the node that has the focus is the one that is
+// operated, by a form that works without JavaScript, too; with a token all the
+// same, however the browser was told it.
+func TestNodesAreOperatedFromTheTree(t *testing.T) {
+	b, s := browse(t), open(t, health.AdminOptions{Operate: true, Token: "correct-horse"})
+	b.open(strings.Replace(s.url, "http://", "http://anybody:correct-horse@", 1), "light", 1280)
+	b.await(`document.getElementById("link").textContent === "Live"`)
+	eval[any](b, `window.old = document.querySelector("header").dataset.now, 1`)
+	b.await(`document.querySelector("header").dataset.now !== old`) // it refreshes itself
+	eval[any](b, `document.querySelector("[data-key='shop/workers/w1'] > .row").click()`)
+	b.await(`document.getElementById("node").value === "shop/workers/w1"`)
+	b.do(chromedp.Click(chromedp.CSS("[formaction='nodes/restart']")))
+	b.await(`document.querySelector(".outcome")?.textContent.startsWith("Restart shop/workers/w1, at")`)
+	if n, err := s.Find("shop/workers/w1"); err != nil || n.Incarnation != 2 {
+		t.Errorf("#%d, %v", n.Incarnation, err)
+	}
+	b.requireQuiet()
+}

@@ -50,13 +50,21 @@ async function refresh() {
   again = false;
 }
 
+// here is the address of what is beside the page, without the token that may
+// stand in the page's own: nothing can be fetched from an address that has one.
+function here(path) {
+  const url = new URL(path, location.href);
+  url.username = url.password = "";
+  return url;
+}
+
 function later(ms) {
   clearTimeout(timer);
   timer = setTimeout(refresh, ms);
 }
 
 async function load() {
-  const answer = await fetch("fragment?" + question(), { cache: "no-store", signal: AbortSignal.timeout(8000) });
+  const answer = await fetch(here("fragment?" + question()), { cache: "no-store", signal: AbortSignal.timeout(8000) });
   if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
   const now = live.cloneNode(false);
   now.innerHTML = await answer.text(); // escaped by the server
@@ -131,7 +139,7 @@ function keyed(parent) {
 let source;
 
 function connect() {
-  source = new EventSource("events");
+  source = new EventSource(here("events"));
   source.onopen = () => {
     reconnecting = "";
     later(0);
@@ -324,7 +332,7 @@ live.addEventListener("click", (e) => {
 
 // take copies an incident's report, or shows it where that is not allowed.
 async function take(button) {
-  const report = fetch(button.dataset.copy + "?text").then((answer) => answer.text());
+  const report = fetch(here(button.dataset.copy + "?text")).then((answer) => answer.text());
   try {
     const text = report.then((text) => new Blob([text], { type: "text/plain" }));
     await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
