@@ -14,9 +14,10 @@ import (
 // http.StripPrefix, and answers before Run, while it runs and after.
 //
 // Answers are text in the manner of kube-apiserver: "ok", or a line for each of
-// at most 20 failing nodes and how many more there are. With ?verbose they list
-// the nodes, at most 1,000. Who accepts application/health+json gets that
-// (draft-inadarei-api-health-check). GET and HEAD are allowed.
+// at most 20 failing nodes and how many more there are, with the age of what a
+// probe found. With ?verbose they list the nodes, at most 1,000. Who accepts
+// application/health+json gets that (draft-inadarei-api-health-check). GET and
+// HEAD are allowed.
 //
 // /readyz?exclude=shop/cache, repeatable, answers as if that node, and all below
 // it, were up. One that cannot be excluded, since there is none or it is not

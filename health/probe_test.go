@@ -115,7 +115,7 @@ func TestAStaleResultIsNoReasonNotToBeReady(t *testing.T) {
 		requireText(t, get(h, "/readyz"), 200, "ok")
 		requireText(t, get(h, "/readyz/shop/storage"), 200, "ok")
 		tree.Sleep(36 * time.Second) // the timeout is over: it has failed
-		requireText(t, get(h, "/readyz/shop?verbose"), 200, "[+]shop degraded\n[+]shop/storage degraded\n[+]shop/storage/db degraded\n"+
+		requireText(t, get(h, "/readyz/shop?verbose"), 200, "[+]shop degraded\n[+]shop/storage degraded\n[+]shop/storage/db degraded (checked 1 s ago)\n"+
 			"[+]shop/storage/cache ok\n[+]shop/http ok\nreadyz check passed\n")
 	})
 }

@@ -35,6 +35,7 @@ type line struct {
 	excluded bool
 	note     string    // "" if there is nothing to say, or to publish
 	at       time.Time // when it was found out; zero is now
+	age      string    // of that, in words; "" if the note says it
 }
 
 // report names nodes: those that fail, or all if verbose.
@@ -99,9 +100,12 @@ func (rep *report) add(p *probes, node supervisor.Snapshot) {
 	if p.reasons {
 		l.note = why(node)
 	}
-	if stale(node) {
+	switch {
+	case stale(node):
 		l.unknown = node.Status == supervisor.Up
 		l.note = strings.TrimPrefix(l.note+"; "+ageOf(node), "; ")
+	case !l.at.IsZero():
+		l.age = strings.TrimPrefix(ageOf(node), "last ")
 	}
 	rep.lines = append(rep.lines, l)
 }
@@ -138,6 +142,9 @@ func (l line) text(b *strings.Builder) {
 	b.WriteString(mark + l.path + " " + word)
 	if l.optional && l.status == supervisor.Down && !l.excluded {
 		b.WriteString(" (optional)")
+	}
+	if l.age != "" && !l.excluded {
+		b.WriteString(" (" + l.age + ")")
 	}
 	if l.note != "" && !l.excluded {
 		b.WriteString(": " + l.note)
