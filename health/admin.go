@@ -61,7 +61,7 @@ func Admin(sup *supervisor.Supervisor, opts AdminOptions) http.Handler {
 func newAdmin(sup *supervisor.Supervisor, opts AdminOptions) *admin {
 	return &admin{
 		sup: sup, probes: newProbes(sup, true), log: opts.Log, actions: newActions(opts.Actions),
-		operable: opts.Operate, looking: make(chan struct{}, 1), patience: patience,
+		operable: opts.Operate, looking: make(chan struct{}, 1), patience: patience, takes: streamTakes,
 	}
 }
 
@@ -116,6 +116,7 @@ type admin struct {
 	looking  chan struct{} // holds one while a snapshot is taken
 
 	patience time.Duration // for one
+	takes    time.Duration // for a client to take a batch of events
 }
 
 // ServeHTTP answers who was let in.

@@ -23,7 +23,7 @@ const (
 	streamBatch  = 100                    // events that are sent at once
 	streamPace   = 100 * time.Millisecond // between two batches: what happens meanwhile is sent together
 	streamBeat   = 15 * time.Second       // without events
-	streamWrite  = 10 * time.Second       // for the network to take a batch
+	streamTakes  = 10 * time.Second       // for the network to take a batch
 	streamReopen = time.Second            // what browsers wait before they come again
 )
 
@@ -41,7 +41,7 @@ func (a *admin) stream(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "10")
 		say(http.StatusServiceUnavailable, fmt.Sprintf("%d streams are open already", maxStreams)).write(w, r)
 	default:
-		s := &stream{log: a.log, at: at, out: w, control: http.NewResponseController(w)}
+		s := &stream{log: a.log, at: at, out: w, control: http.NewResponseController(w), takes: a.takes}
 		s.open(again)
 		s.follow(r.Context())
 	}
@@ -80,6 +80,7 @@ type stream struct {
 	at      uint64 // number of the last event that was sent
 	out     http.ResponseWriter
 	control *http.ResponseController
+	takes   time.Duration
 	buf     bytes.Buffer
 	err     error // nobody listens any more
 }
@@ -154,7 +155,7 @@ func (s *stream) say(event string, data any) {
 
 // flush hands over what there is, or gives the client up.
 func (s *stream) flush() {
-	_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite))
+	_ = s.control.SetWriteDeadline(time.Now().Add(s.takes))
 	_, err := s.out.Write(s.buf.Bytes())
 	s.err = errors.Join(s.err, err, s.control.Flush())
 	s.buf.Reset()

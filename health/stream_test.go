@@ -3,6 +3,7 @@ package health_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -276,6 +277,33 @@ func streamFrom(t *testing.T, addr string) *bufio.Reader {
 		t.Fatalf("%q, %v", line, err)
 	}
 	return in
+}
+
+// A client that takes nothing at all is given up.
+func TestADeadStreamIsGivenUp(t *testing.T) {
+	recent := health.NewLog(0)
+	h := health.ImpatientAdmin(running(t, pool(2, idle), supervisor.Options{}), health.AdminOptions{Log: recent}, 50*time.Millisecond)
+	ended := make(chan struct{})
+	srv, err := health.ServeWithTimeouts("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		h.ServeHTTP(w, r)
+	}), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Shutdown(context.Background())
+	streamFrom(t, srv.Addr()) // and reads no more
+	giant := errors.New(strings.Repeat("giant ", 1_300))
+	for seq := uint64(1); ; seq++ {
+		recent.Observe(supervisor.Event{Seq: seq, Path: "pool/w0", Kind: supervisor.EventExited, Err: giant})
+		select {
+		case <-ended:
+			return
+		case <-t.Context().Done():
+			t.Fatal("it is not")
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 // A thousand clients that only listen cost some memory each, and hold up

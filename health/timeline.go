@@ -77,7 +77,16 @@ var marks = map[supervisor.EventKind]string{
 // weights order the lanes: what was in most trouble comes first.
 var weights = map[supervisor.EventKind]int{
 	supervisor.EventGaveUp: 1000, supervisor.EventAbandoned: 100, supervisor.EventExited: 50, supervisor.EventParked: 50,
-	supervisor.EventStartFailed: 20, supervisor.EventImpaired: 10, supervisor.EventRemedy: 10, supervisor.EventStopping: 2,
+	supervisor.EventStartFailed: 20, supervisor.EventImpaired: 10, supervisor.EventRemedy: 10,
+}
+
+// weigh also counts who was taken down by a sibling, but not who was shut down
+// with everybody.
+func weigh(e supervisor.Event) int {
+	if e.Kind == supervisor.EventStopping && e.Err == supervisor.ErrSibling {
+		return 2
+	}
+	return weights[e.Kind]
 }
 
 // viewTimeline views events, newest first, and incidents.
@@ -124,7 +133,7 @@ func (l *laneView) add(e supervisor.Event, counts bool) {
 		l.Items = append(l.Items, itemView{Kind: mark, What: whatOf(e), Why: textOf(e.Err), From: e.Time, Incident: e.Incident})
 	}
 	if counts {
-		l.trouble += weights[e.Kind]
+		l.trouble += weigh(e)
 	}
 }
 
