@@ -98,3 +98,24 @@ func BenchmarkAnswers(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAdmin says what the admin side costs: it is proportional to the tree,
+// and paid for by who looks.
+func BenchmarkAdmin(b *testing.B) {
+	for _, nodes := range []int{10, 10_000} {
+		recent := health.NewLog(0)
+		h := health.Admin(running(b, pool(nodes, idle), supervisor.Options{Observer: recent.Observe}), health.AdminOptions{Log: recent})
+		for _, path := range []string{"/fragment", "/tree"} {
+			b.Run(fmt.Sprintf("%s/nodes=%d", path[1:], nodes), func(b *testing.B) {
+				w, r := &discard{header: http.Header{}}, httptest.NewRequest(http.MethodGet, path, nil)
+				r.Host = "localhost"
+				for b.Loop() {
+					h.ServeHTTP(w, r)
+				}
+				if w.code != http.StatusOK {
+					b.Fatal(w.code)
+				}
+			})
+		}
+	}
+}

@@ -178,6 +178,18 @@ func TestThePageSaysWhetherItIsLive(t *testing.T) {
 	}
 	eval[any](b, `document.getElementById("pause").click()`)
 	b.await(`document.title.startsWith("Down") && document.getElementById("link").textContent === "Live"`)
+	hide := `Object.defineProperty(document, "hidden", { value: %t, configurable: true }), document.dispatchEvent(new Event("visibilitychange"))`
+	eval[any](b, fmt.Sprintf(hide, true))
+	s.breaks("db", nil)
+	if err := s.WaitReady(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	eval[any](b, `new Promise(done => setTimeout(done, 1500))`)
+	if title := eval[string](b, `document.title`); !strings.HasPrefix(title, "Down") {
+		t.Errorf("a page that nobody looks at says %q", title)
+	}
+	eval[any](b, fmt.Sprintf(hide, false))
+	b.await(`document.title.startsWith("All is well") && document.getElementById("link").textContent === "Live"`)
 	b.requireQuiet()
 	if err := s.server.Shutdown(t.Context()); err != nil {
 		t.Error(err)

@@ -138,7 +138,11 @@ function keyed(parent) {
 
 let source;
 
+// connect follows the events, while somebody looks: a browser opens few connections
+// to one server, for all its tabs together.
 function connect() {
+  source?.close();
+  if (document.hidden) return;
   source = new EventSource(here("events"));
   source.onopen = () => {
     reconnecting = "";
@@ -153,7 +157,7 @@ function connect() {
   source.addEventListener("beat", () => (seen = Date.now()));
   source.onerror = () => {
     lost("the connection is gone");
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000); // it was refused: browsers give up then
+    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000); // it was refused: the browser gives up then
   };
 }
 
@@ -187,7 +191,10 @@ pause.addEventListener("click", () => {
   if (!paused) refresh();
 });
 
-document.addEventListener("visibilitychange", () => document.hidden || refresh());
+document.addEventListener("visibilitychange", () => {
+  connect();
+  refresh();
+});
 
 // ---- times
 
