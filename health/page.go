@@ -97,26 +97,37 @@ func render(name string, v pageView) answer {
 // see makes the view of the tree.
 func (a *admin) see(c clock, q question) pageView {
 	v := pageView{
-		Name: a.probes.root, Now: c.now, Probes: a.probes.view(), Ask: q,
-		Log: a.log != nil, Events: viewEvents(a.log.Recent(maxEvents)), Dropped: a.sup.Dropped(),
+		Name: a.probes.root, Now: c.now, Probes: a.probes.view(), Ask: q, Dropped: a.sup.Dropped(),
 		Actions: a.actions.list, Outcome: a.actions.latest(),
 	}
 	if a.operable {
 		v.Operate = operations
 	}
+	open := a.seePast(&v, c)
+	if snap, ok := a.look(); ok {
+		a.seeNodes(&v, c, snap, open)
+	} else {
+		v.Look, v.Headline, v.Detail = lookBad, "No answer", tooSlow
+		v.Cards = viewCards(nil, open, c)
+	}
+	return v
+}
+
+// seePast views what happened, and returns the incidents that are not over.
+func (a *admin) seePast(v *pageView, c clock) []supervisor.Incident {
 	incidents := a.newestFirst()
 	open, past, hidden := openOf(incidents)
 	v.Past, v.HiddenIncidents = viewIncidents(past, c), hidden
-	if v.Log {
+	if a.log != nil {
+		v.Log, v.Events = true, viewEvents(a.log.Recent(maxEvents))
 		t := viewTimeline(a.log.Recent(a.log.size()), incidents, c.now)
 		v.Timeline = &t
 	}
-	snap, ok := a.look()
-	if !ok {
-		v.Look, v.Headline, v.Detail = lookBad, "No answer", tooSlow
-		v.Cards = viewCards(nil, open, c)
-		return v
-	}
+	return open
+}
+
+// seeNodes views what is, and sums it up.
+func (a *admin) seeNodes(v *pageView, c clock, snap supervisor.Snapshot, open []supervisor.Incident) {
 	worst, total := problems(snap, maxProblems)
 	v.Look, v.Headline, v.Detail = a.headline(snap, total)
 	v.Cards, v.Hidden = viewCards(worst, open, c), total-len(worst)
@@ -124,13 +135,12 @@ func (a *admin) see(c clock, q question) pageView {
 	if v.Look == lookFine && len(v.Past) > 0 {
 		v.Calm = &v.Past[0]
 	}
-	b := builder{clock: c, ask: v.Ask, left: maxRows}
 	if v.Ask.filters() && !v.Ask.finds(&snap) {
 		v.None = "No node is like that."
-		return v
+		return
 	}
+	b := builder{clock: c, ask: v.Ask, left: maxRows}
 	v.Tree = []rowView{b.row(snap)}
-	return v
 }
 
 // headline sums the tree up in a word and a sentence.

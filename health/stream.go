@@ -103,12 +103,9 @@ func (s *stream) follow(ctx context.Context) {
 	defer beat.Stop()
 	for s.err == nil {
 		events, lost, more := s.log.after(s.at, streamBatch)
-		if len(events) > 0 {
-			s.send(events, lost)
-			more = nil
-		}
 		var pace <-chan time.Time
 		if len(events) > 0 {
+			s.send(events, lost)
 			pace = time.After(streamPace)
 		}
 		select {
