@@ -130,7 +130,7 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.operate(w, r, name)
 		return
 	}
-	if path == "events" && accepts(r, typeStream) {
+	if path == "events" && r.Method == http.MethodGet && accepts(r, typeStream) {
 		a.stream(w, r)
 		return
 	}

@@ -33,8 +33,6 @@ func (a *admin) stream(w http.ResponseWriter, r *http.Request) {
 	at, again, err := a.log.place(r.Header.Get("Last-Event-ID"))
 	defer a.streams.Add(-1)
 	switch open := a.streams.Add(1); {
-	case r.Method != http.MethodGet:
-		notAllowed.write(w, r)
 	case err != nil:
 		say(http.StatusBadRequest, err.Error()).write(w, r)
 	case open > maxStreams:

@@ -43,6 +43,8 @@ type itemView struct {
 	From, To time.Time
 	Incident uint64
 	X, Width string // per cent
+
+	err error // Why, before it is known whether it is shown
 }
 
 // Mark reports whether it is no span.
@@ -124,13 +126,13 @@ func (l *laneView) add(e supervisor.Event, counts bool) {
 		l.end(e.Time)
 	}
 	if begins {
-		l.open = &itemView{Kind: begin.kind, What: begin.what, Why: textOf(e.Err), From: e.Time, Incident: e.Incident}
+		l.open = &itemView{Kind: begin.kind, What: begin.what, err: e.Err, From: e.Time, Incident: e.Incident}
 	}
 	if e.Kind == supervisor.EventExited && e.Err == nil {
 		l.open.Kind, l.open.What, mark = "off", "ended", "start"
 	}
 	if marked {
-		l.Items = append(l.Items, itemView{Kind: mark, What: whatOf(e), Why: textOf(e.Err), From: e.Time, Incident: e.Incident})
+		l.Items = append(l.Items, itemView{Kind: mark, What: whatOf(e), err: e.Err, From: e.Time, Incident: e.Incident})
 	}
 	if counts {
 		l.trouble += weigh(e)
@@ -151,12 +153,15 @@ func (l *laneView) end(at time.Time) {
 
 // finish ends what goes on until now, and forgets what was before from.
 func (l *laneView) finish(now, from time.Time, incidents []supervisor.Incident) {
+	if l.open != nil && l.open.Kind != "wait" && l.open.Kind != "off" { // however long ago that began
+		l.trouble += weights[supervisor.EventExited]
+	}
 	l.end(now)
 	for _, i := range incidents {
 		if i.Path == l.Path {
 			_, word := outcomeOf(i)
 			l.Items = append(l.Items, itemView{
-				Kind: "incident", What: fmt.Sprintf("incident %d, %s", i.ID, word), Why: textOf(i.Cause), From: i.Began, To: until(i, now), Incident: i.ID,
+				Kind: "incident", What: fmt.Sprintf("incident %d, %s", i.ID, word), err: i.Cause, From: i.Began, To: until(i, now), Incident: i.ID,
 			})
 		}
 	}
@@ -190,7 +195,7 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// place says where each item is drawn.
+// place says where each item is drawn, and why it is.
 func (v *timelineView) place() {
 	share := func(t time.Time) float64 {
 		return min(100, max(0, 100*float64(t.Sub(v.From))/float64(timelineSpan)))
@@ -198,6 +203,7 @@ func (v *timelineView) place() {
 	for _, lane := range v.Lanes {
 		for n := range lane.Items {
 			i := &lane.Items[n]
+			i.Why = textOf(i.err)
 			i.X = fmt.Sprintf("%.2f%%", share(i.From))
 			if !i.Mark() {
 				i.Width = fmt.Sprintf("%.2f%%", max(0.12, share(i.To)-share(i.From)))

@@ -51,7 +51,13 @@ func TestTheTimelineTellsTheLastQuarterOfAnHour(t *testing.T) {
 			t.Errorf("%d things are drawn, %d are in the table", len(drawn), rows)
 		}
 		requireHas(t, table, "<td>shop/storage/cache</td><td>00:10:00.000</td><td>00:11:00.000</td><td>impaired</td><td>slow</td>")
+		cache.Impaired(errors.New("slow again"))
 		db.AlwaysStarts(suptest.Attempt{})
+		tree.Sleep(20 * time.Minute)
+		if lanes, _ := timeline(t, get(h, "/").Body.String()); len(lanes) != 1 || !strings.Contains(lanes[0], `width="100`) && !strings.Contains(lanes[0], `x="0.00%"`) {
+			t.Errorf("what goes on since long ago is not there: %v", lanes)
+		}
+		cache.Impaired(nil)
 		tree.Sleep(16 * time.Minute)
 		if lanes, _ := timeline(t, get(h, "/").Body.String()); len(lanes) != 0 {
 			t.Errorf("after 16 minutes: %v", lanes)
