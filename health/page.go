@@ -37,9 +37,10 @@ func asset(file, kind string) answer {
 const (
 	maxProblems = 30
 	maxChildren = 200   // of one supervisor
-	maxRows     = 2_000 // of the tree
+	maxRows     = 500   // of the tree
+	maxAskedFor = 2_000 // of it, where large supervisors were unfolded
 	maxEvents   = 30
-	maxOpen     = 30 // children of one that are shown though all is well
+	maxOpen     = 30 // children of one that are shown unasked
 )
 
 // pageView is what the template gets. All text in it is escaped there.
@@ -140,6 +141,9 @@ func (a *admin) seeNodes(v *pageView, c clock, snap supervisor.Snapshot, open []
 		return
 	}
 	b := builder{clock: c, ask: v.Ask, left: maxRows}
+	if len(v.Ask.open) > 0 && !v.Ask.filters() {
+		b.left = maxAskedFor
+	}
 	v.Tree = []rowView{b.row(snap)}
 }
 

@@ -195,3 +195,24 @@ func luminance(t *testing.T, hex string) float64 {
 	}
 	return sum
 }
+
+// When thousands of nodes are down the page shows some, and counts the others.
+func TestThePageIsBoundedWhenAllIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spec := supervisor.Spec{Name: "wide", Concurrent: true}
+		for i := range 30 {
+			sub := pool(101, func(context.Context, func()) error { return errRefused })
+			sub.Name = fmt.Sprint("s", i)
+			spec.Children = append(spec.Children, sub)
+		}
+		tree := suptest.Start(t, spec, supervisor.Options{})
+		h := health.Admin(tree.Supervisor, health.AdminOptions{})
+		for query, want := range map[string]string{"": ">70 more</a>", "?only=problems": "more are like that", "?find=w": "more are like that"} {
+			page := get(h, "/"+query).Body.String()
+			if n := strings.Count(page, `class="row"`); n != 500 {
+				t.Errorf("%q: %d rows", query, n)
+			}
+			requireHas(t, page, "and 2970 more: find them", want)
+		}
+	})
+}

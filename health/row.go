@@ -234,36 +234,55 @@ func (b *builder) row(s supervisor.Snapshot) rowView {
 	if v.Supervisor && s.Strategy != supervisor.OneForOne {
 		v.Facts = append(v.Facts, s.Strategy.String())
 	}
-	shown := b.chosen(s)
-	for _, child := range foremost(shown, min(maxChildren, b.left)) {
+	shown, most, folds := b.chosen(s), maxChildren, b.folds(s)
+	if folds {
+		most = maxOpen
+	}
+	for _, child := range foremost(shown, min(most, b.left)) {
 		if b.left > 0 {
 			v.Children = append(v.Children, b.row(child))
 		}
 	}
-	if hidden := len(s.Children) - len(v.Children); hidden > 0 && !b.ask.filters() {
-		v.More = &moreView{Count: hidden, Word: "more"}
-		if len(v.Children) == len(shown) { // they are folded, not too many
-			v.More.Word, v.More.Query = "that are well", b.ask.opening(s.Path)
-		}
-	}
+	v.More = b.more(s, len(v.Children), len(shown), folds)
 	return v
 }
 
-// chosen are the children that are to be seen: of a large pool those that are
-// not well, unless it was asked for.
-func (b *builder) chosen(s supervisor.Snapshot) []supervisor.Snapshot {
-	fold := len(s.Children) > maxOpen && !b.ask.opens(s.Path)
-	if !fold && !b.ask.filters() {
+// folds reports whether a supervisor has too many children to show those that
+// are well unasked.
+func (b *builder) folds(s supervisor.Snapshot) bool {
+	return len(s.Children) > maxOpen && !b.ask.opens(s.Path) && !b.ask.filters()
+}
+
+// chosen are the children that are to be seen.
+func (b *builder) chosen(s supervisor.Snapshot) (chosen []supervisor.Snapshot) {
+	folds := b.folds(s)
+	if !folds && !b.ask.filters() {
 		return s.Children
 	}
-	var chosen []supervisor.Snapshot
 	for i := range s.Children {
 		child := &s.Children[i]
-		if b.ask.filters() && b.ask.finds(child) || !b.ask.filters() && (!isWell(child) || child.Supervisor) {
+		if folds && (!isWell(child) || child.Supervisor) || !folds && b.ask.finds(child) {
 			chosen = append(chosen, *child)
 		}
 	}
 	return chosen
+}
+
+// more says what is not shown of a supervisor's children: of those chosen, or of
+// all.
+func (b *builder) more(s supervisor.Snapshot, shown, chosen int, folds bool) *moreView {
+	switch hidden := len(s.Children) - shown; {
+	case b.ask.filters() && chosen > shown:
+		return &moreView{Count: chosen - shown, Word: "more are like that"}
+	case b.ask.filters(), hidden == 0:
+		return nil
+	case folds && chosen == shown:
+		return &moreView{Count: hidden, Word: "that are well", Query: b.ask.opening(s.Path)}
+	case folds:
+		return &moreView{Count: hidden, Word: "more", Query: b.ask.opening(s.Path)}
+	default:
+		return &moreView{Count: hidden, Word: "more"}
+	}
 }
 
 // foremost returns n nodes: all in their order if they are no more, else the
