@@ -21,6 +21,7 @@ type cardView struct {
 	Look     look
 	Node     *rowView    // as it is now; nil if it is well
 	Budget   *budgetView // of the supervisor above
+	Alike    string      // how many more say the same
 	Also     []alsoView  // to blame, in the same incident
 	AlsoMore int
 	Incident *incidentView
@@ -40,15 +41,18 @@ func viewCards(worst []problem, open []supervisor.Incident, c clock) []cardView 
 	var cards []cardView
 	at := map[uint64]int{} // card of an incident
 	for _, p := range worst {
-		if n, ok := at[p.Incident]; ok {
+		n, ok := at[p.Incident]
+		if ok {
 			cards[n].also(p)
-			continue
+		} else {
+			n = len(cards)
+			cards = append(cards, viewProblem(p, open, c))
 		}
-		card := viewProblem(p, open, c)
-		if card.Incident != nil {
-			at[card.Incident.ID] = len(cards)
+		for _, id := range append(p.alike, cards[n].incident()) {
+			if id > 0 {
+				at[id] = n
+			}
 		}
-		cards = append(cards, card)
 	}
 	for _, i := range open {
 		if _, ok := at[i.ID]; !ok {
@@ -65,6 +69,12 @@ func viewProblem(p problem, open []supervisor.Incident, c clock) cardView {
 	if p.boss != nil && (node.Look == lookBad || p.boss.Restarts > 0) {
 		card.Budget = viewBudget(*p.boss)
 	}
+	if n := len(p.alike); n > 0 {
+		card.Alike = fmt.Sprintf("and %d more of %s", n, p.boss.Path)
+		if node.Error != "" {
+			card.Alike += ", with the same error"
+		}
+	}
 	for _, i := range open {
 		if i.ID == p.Incident || i.Path == p.Path {
 			v := viewIncident(i, c)
@@ -72,6 +82,14 @@ func viewProblem(p problem, open []supervisor.Incident, c clock) cardView {
 		}
 	}
 	return card
+}
+
+// incident is the number of its incident, 0 if it has none that is open.
+func (c *cardView) incident() uint64 {
+	if c.Incident == nil {
+		return 0
+	}
+	return c.Incident.ID
 }
 
 func (c *cardView) also(p problem) {

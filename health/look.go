@@ -80,23 +80,25 @@ func (a *admin) look() (snap supervisor.Snapshot, ok bool) {
 	}
 }
 
-// A problem is a node that is itself to blame, and the supervisor above it.
+// A problem is a node that is itself to blame, and how many siblings say the
+// same.
 type problem struct {
 	supervisor.Snapshot
-	boss *supervisor.Snapshot // nil above the root
+	boss  *supervisor.Snapshot // the supervisor above it; nil above the root
+	alike []uint64             // their incidents, 0 for none
 }
 
 // problems returns the nodes that are themselves to blame for a tree that is
 // not Up, and those of which that is unknown, worst first, in start order
-// otherwise, at most limit of them, and how many there are.
+// otherwise, at most limit of them, each for all siblings that say the same, and
+// how many there are in all.
 func problems(root supervisor.Snapshot, limit int) (worst []problem, total int) {
-	p := ranking{limit: limit, over: root.State == supervisor.Failed}
+	p := ranking{limit: limit, over: root.State == supervisor.Failed, first: map[complaint]int{}}
 	p.add(&root, nil, false)
 	for _, nodes := range p.ranks {
 		worst = append(worst, nodes[:min(len(nodes), limit-len(worst))]...)
-		total += len(nodes)
 	}
-	return worst, total + p.left
+	return worst, p.total
 }
 
 // A ranking collects problems: first what failed, then what is Down besides,
@@ -106,13 +108,21 @@ type ranking struct {
 	limit int  // of each rank
 	over  bool // the root gave up: who was stopped for it is no problem
 	ranks [5][]problem
-	left  int // out
+	first map[complaint]int // of those that say it, in its rank
+	total int
+}
+
+// A complaint is what children of one supervisor can have in common.
+type complaint struct {
+	boss *supervisor.Snapshot
+	rank int
+	text string
 }
 
 func (p *ranking) add(s, boss *supervisor.Snapshot, optional bool) {
 	optional = optional || s.Optional
 	if toBlame(s) && (!p.over || s.State == supervisor.Failed && !failedBelow(s)) {
-		p.put(problem{*s, boss}, optional)
+		p.put(problem{Snapshot: *s, boss: boss}, optional)
 	}
 	for i := range s.Children {
 		p.add(&s.Children[i], s, optional)
@@ -120,22 +130,31 @@ func (p *ranking) add(s, boss *supervisor.Snapshot, optional bool) {
 }
 
 func (p *ranking) put(s problem, optional bool) {
-	rank := &p.ranks[0]
+	p.total++
+	rank := rankOf(s, optional)
+	says := complaint{s.boss, rank, fmt.Sprint(s.State == supervisor.Parked, s.LastErr, s.Impairment)}
+	switch first, ok := p.first[says]; {
+	case ok:
+		of := &p.ranks[rank][first]
+		of.alike = append(of.alike, s.Incident)
+	case len(p.ranks[rank]) < p.limit:
+		p.first[says] = len(p.ranks[rank])
+		p.ranks[rank] = append(p.ranks[rank], s)
+	}
+}
+
+func rankOf(s problem, optional bool) int {
 	switch {
 	case s.Status == supervisor.Up:
-		rank = &p.ranks[4]
+		return 4
 	case s.Status == supervisor.Degraded:
-		rank = &p.ranks[3]
+		return 3
 	case optional:
-		rank = &p.ranks[2]
+		return 2
 	case lookOf(s.Snapshot) != lookBad:
-		rank = &p.ranks[1]
+		return 1
 	}
-	if len(*rank) == p.limit {
-		p.left++
-		return
-	}
-	*rank = append(*rank, s)
+	return 0
 }
 
 // failedBelow reports whether a supervisor gave up over one of its children.

@@ -132,6 +132,9 @@ func (a *admin) seeNodes(v *pageView, c clock, snap supervisor.Snapshot, open []
 	worst, total := problems(snap, maxProblems)
 	v.Look, v.Headline, v.Detail = a.headline(snap, total)
 	v.Cards, v.Hidden = viewCards(worst, open, c), total-len(worst)
+	for _, p := range worst {
+		v.Hidden -= len(p.alike)
+	}
 	v.Counts = count(snap)
 	if v.Look == lookFine && len(v.Past) > 0 {
 		v.Calm = &v.Past[0]

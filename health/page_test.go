@@ -212,7 +212,23 @@ func TestThePageIsBoundedWhenAllIsDown(t *testing.T) {
 			if n := strings.Count(page, `class="row"`); n != 500 {
 				t.Errorf("%q: %d rows", query, n)
 			}
-			requireHas(t, page, "and 2970 more: find them", want)
+			requireHas(t, page, "and 99 more of wide/s29, with the same error", want)
 		}
+	})
+}
+
+// Children that fail for one reason are one thing that broke; those with reasons
+// of their own are others.
+func TestThePageTellsTheSameOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spec := pool(6, func(context.Context, func()) error { return errRefused })
+		spec.Children[3].Run = func(context.Context, func()) error { return errors.New("another") }
+		tree := suptest.Start(t, spec, supervisor.Options{})
+		page := get(health.Admin(tree.Supervisor, health.AdminOptions{}), "/").Body.String()
+		if n := strings.Count(page, `<li class="card`); n != 2 {
+			t.Errorf("%d cards", n)
+		}
+		requireHas(t, page, `data-key="pool/w0"`, "and 3 more of pool, with the same error", `data-key="pool/w3"`, "another")
+		requireHasNot(t, page, "find them in the tree")
 	})
 }
