@@ -2,8 +2,8 @@ package health
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -79,20 +79,27 @@ func newActions(list []Action) *actions {
 	return a
 }
 
-// serve does the action of that name. Pages of other origins cannot: browsers
-// say where a request comes from (Sec-Fetch-Site, Origin).
+// serve does the action of that name.
 func (a *actions) serve(w http.ResponseWriter, r *http.Request, name string) {
 	act, ok := a.find(name)
-	switch {
-	case !ok:
+	if !ok {
 		notFound.write(w, r)
+		return
+	}
+	a.guard(w, r, name, func() { a.reply(w, r, a.do(r, act)) })
+}
+
+// guard lets an action be done by POST only, and not by pages of other origins:
+// browsers say where a request comes from (Sec-Fetch-Site, Origin).
+func (a *actions) guard(w http.ResponseWriter, r *http.Request, name string, do func()) {
+	switch err := a.origin.Check(r); {
 	case r.Method != http.MethodPost:
 		say(http.StatusMethodNotAllowed, "POST is allowed").allowing("POST").write(w, r)
-	case a.origin.Check(r) != nil:
+	case err != nil:
+		slog.Warn("health: an action of another site was refused", "action", name, "from", r.RemoteAddr, "origin", clip(r.Header.Get("Origin"), maxFind))
 		say(http.StatusForbidden, "the request comes from another site").write(w, r)
 	default:
-		err := a.do(r.Context(), act)
-		a.reply(w, r, err)
+		do()
 	}
 }
 
@@ -105,14 +112,16 @@ func (a *actions) find(name string) (Action, bool) {
 	return Action{}, false
 }
 
-func (a *actions) do(ctx context.Context, act Action) (err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), actionTimeout)
+// do does the action, and says so: in the log, for ever, and on the page.
+func (a *actions) do(r *http.Request, act Action) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), actionTimeout)
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
 		}
 		a.note(act, err)
+		slog.Info("health: an action was done", "action", clip(act.Label, maxFind), "from", r.RemoteAddr, "error", textOf(err))
 	}()
 	return act.Do(ctx)
 }
@@ -137,10 +146,8 @@ func (a *actions) reply(w http.ResponseWriter, r *http.Request, err error) {
 	case strings.Contains(r.Header.Get("Accept"), "text/html"):
 		w.Header().Set("Location", "../")
 		say(http.StatusSeeOther, "back to the page").write(w, r)
-	case errors.Is(err, context.DeadlineExceeded):
-		say(http.StatusGatewayTimeout, textOf(err)).write(w, r)
 	case err != nil:
-		say(http.StatusInternalServerError, textOf(err)).write(w, r)
+		say(codeOf(err), textOf(err)).write(w, r)
 	default:
 		okText.write(w, r)
 	}

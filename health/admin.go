@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coppice-go/coppice/supervisor"
@@ -25,14 +27,21 @@ type AdminOptions struct {
 	// Log, if set, holds the recent events for the page and /events.
 	Log *Log
 
-	// Actions are the buttons on the page. There are none by default.
+	// Actions are the buttons on the page. There are none by default. Each that
+	// is done, or refused, is a line in slog's default log.
 	Actions []Action
+
+	// Operate lets people restart, stop and start nodes, on the page and by
+	// POST /nodes/restart, /nodes/stop and /nodes/start with the form value
+	// path. They are actions as others are. Off by default.
+	Operate bool
 }
 
 // Admin returns the admin side of sup: the page at /; as JSON the tree at
 // /tree, the recent events at /events, the last incidents at /incidents and one
 // of them in full at /incidents/<number>; the probes with reasons, and POST
-// /actions/<name>. Incidents are text for who accepts text/plain, and for curl
+// /actions/<name>. Who accepts text/event-stream gets /events as they happen,
+// with what came after Last-Event-ID first. Incidents are text for who accepts text/plain, and for curl
 // and Wget, unless application/json is asked for. It can be mounted under any
 // prefix that ends in "/", with http.StripPrefix. Answers tell reasons, which
 // can hold addresses.
@@ -52,7 +61,7 @@ func Admin(sup *supervisor.Supervisor, opts AdminOptions) http.Handler {
 func newAdmin(sup *supervisor.Supervisor, opts AdminOptions) *admin {
 	return &admin{
 		sup: sup, probes: newProbes(sup, true), log: opts.Log, actions: newActions(opts.Actions),
-		looking: make(chan struct{}, 1), patience: patience,
+		operable: opts.Operate, looking: make(chan struct{}, 1), patience: patience, takes: streamTakes,
 	}
 }
 
@@ -101,9 +110,13 @@ type admin struct {
 	probes  *probes
 	log     *Log
 	actions *actions
-	looking chan struct{} // holds one while a snapshot is taken
+	streams atomic.Int64
+
+	operable bool
+	looking  chan struct{} // holds one while a snapshot is taken
 
 	patience time.Duration // for one
+	takes    time.Duration // for a client to take a batch of events
 }
 
 // ServeHTTP answers who was let in.
@@ -113,11 +126,20 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.actions.serve(w, r, name)
 		return
 	}
+	if name, ok := strings.CutPrefix(path, "nodes/"); ok {
+		a.operate(w, r, name)
+		return
+	}
+	if path == "events" && r.Method == http.MethodGet && accepts(r, typeStream) {
+		a.stream(w, r)
+		return
+	}
 	a.answer(r, path).write(w, r)
 }
 
 func (a *admin) answer(r *http.Request, path string) answer {
-	get, ok := a.view(path, wantsText(r))
+	query := r.URL.Query() // what cannot be read in it is not there
+	get, ok := a.view(path, query, wantsText(r) || query.Has("text"))
 	switch {
 	case !ok:
 		return a.probes.answer(r)
@@ -128,12 +150,12 @@ func (a *admin) answer(r *http.Request, path string) answer {
 }
 
 // view returns what makes the answer for a path, if it is none of the probes'.
-func (a *admin) view(path string, text bool) (get func() answer, ok bool) {
+func (a *admin) view(path string, query url.Values, text bool) (get func() answer, ok bool) {
 	switch path {
 	case "":
-		return a.page, true
+		return func() answer { return a.page(questionOf(query)) }, true
 	case "fragment":
-		return a.fragment, true
+		return func() answer { return a.fragment(questionOf(query)) }, true
 	case "tree":
 		return a.tree, true
 	case "events":

@@ -31,9 +31,10 @@
 // is known to be degraded or down stays so.
 //
 // The admin side, Admin and ServeAdmin, tells reasons: a page for people (/),
-// the tree (/tree), the latest events (/events) and the last incidents
-// (/incidents, /incidents/7) as JSON, the same probes with reasons, and, if
-// there are any, actions. It is meant for loopback, where
+// the tree (/tree), the latest events (/events, or as they happen) and the last
+// incidents (/incidents, /incidents/7) as JSON, the same probes with reasons,
+// and, if they are switched on, actions. What looks like a secret in a reason is
+// masked. It is meant for loopback, where
 // "kubectl port-forward" finds it; elsewhere it needs a token.
 //
 // Neither listener is a node of the tree. One that were would be absent while

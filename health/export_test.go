@@ -29,3 +29,17 @@ func HandlersWith(sup *supervisor.Supervisor, alive func() error) (public, admin
 	p.alive, a.alive = alive, alive
 	return p, a
 }
+
+// ImpatientAdmin is Admin for clients that take events within d.
+func ImpatientAdmin(sup *supervisor.Supervisor, opts AdminOptions, d time.Duration) http.Handler {
+	a := newAdmin(sup, opts)
+	a.takes = d
+	return guarded(a, opts.Token)
+}
+
+// CrowdedAdmin is Admin with as many streams open as may be.
+func CrowdedAdmin(sup *supervisor.Supervisor, opts AdminOptions) http.Handler {
+	a := newAdmin(sup, opts)
+	a.streams.Store(maxStreams)
+	return guarded(a, opts.Token)
+}

@@ -37,6 +37,7 @@ func confine(h http.Header) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Referrer-Policy", "same-origin")
+	h.Set("X-Content-Type-Options", "nosniff")
 }
 
 type admission func(w http.ResponseWriter, r *http.Request) (refusal answer, ok bool)

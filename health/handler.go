@@ -14,10 +14,16 @@ import (
 // http.StripPrefix, and answers before Run, while it runs and after.
 //
 // Answers are text in the manner of kube-apiserver: "ok", or a line for each of
-// at most 20 failing nodes and how many more there are. With ?verbose they list
-// the nodes, at most 1,000. Who accepts application/health+json gets that
-// (draft-inadarei-api-health-check). GET and HEAD are allowed. ?exclude is
-// refused, so that nobody believes in it.
+// at most 20 failing nodes and how many more there are, with the age of what a
+// probe found. With ?verbose they list the nodes, at most 1,000. Who accepts
+// application/health+json gets that (draft-inadarei-api-health-check). GET and
+// HEAD are allowed.
+//
+// /readyz?exclude=shop/cache, repeatable, answers as if that node, and all below
+// it, were up. One that cannot be excluded, since there is none or it is not
+// below the node that was asked about, is told in the answer, and changes
+// nothing else. What was never ready, or drains, stays so. /livez and /startupz
+// rest on no node: they refuse it (400), so that nobody believes in it.
 //
 // A nil sup panics.
 func Handler(sup *supervisor.Supervisor) http.Handler { return newProbes(sup, false) }
@@ -41,35 +47,59 @@ func newProbes(sup *supervisor.Supervisor, reasons bool) *probes {
 	return &probes{sup: sup, root: root.Path, alive: sup.Alive, reasons: reasons}
 }
 
-// ServeHTTP answers one probe.
+// ServeHTTP answers one probe. What platforms ask all day, and hear "ok", takes
+// the short way; it must say what answer would.
 func (p *probes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && r.URL.RawQuery == "" && p.green(r.URL.Path) && !wantsJSON(r) {
+		writeOK(w)
+		return
+	}
 	p.answer(r).write(w, r)
+}
+
+// green reports whether a probe of the tree, not of a node, says yes.
+func (p *probes) green(path string) bool {
+	switch path {
+	case "/readyz", "/healthz":
+		return p.alive() == nil && !p.sup.Draining() && p.sup.Status() != supervisor.Down
+	case "/livez":
+		return p.alive() == nil
+	case "/startupz":
+		return p.sup.Started()
+	}
+	return false
 }
 
 func (p *probes) answer(r *http.Request) answer {
 	v := p.judge(strings.TrimPrefix(r.URL.Path, "/"))
-	verbose, exclude := false, false
-	if r.URL.RawQuery != "" { // parsing it allocates
-		query := r.URL.Query()
-		verbose, exclude = query.Has("verbose"), query.Has("exclude")
-	}
 	switch {
 	case v.check == "":
 		return notFound
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return notAllowed
-	case exclude:
-		return noExclude
+	}
+	verbose := false
+	if r.URL.RawQuery != "" { // parsing it allocates
+		query, err := queryOf(r)
+		switch {
+		case err != nil:
+			return say(http.StatusBadRequest, err.Error())
+		case query.Has("exclude") && !v.ready:
+			return noExclude
+		}
+		verbose = query.Has("verbose")
+		v = p.exclude(v, query["exclude"])
 	}
 	return p.word(v, verbose, wantsJSON(r))
 }
 
 // word puts the verdict into words. What is prepared costs nothing.
 func (p *probes) word(v verdict, verbose, json bool) answer {
+	plain := !verbose && len(v.warnings) == 0
 	switch {
-	case v.status == supervisor.Up && !verbose && json:
+	case v.status == supervisor.Up && plain && json:
 		return passJSON
-	case v.status != supervisor.Down && !v.unknown && !verbose && !json:
+	case v.status != supervisor.Down && !v.unknown && plain && !json:
 		return okText
 	case json:
 		return p.report(v, verbose).json()
@@ -86,6 +116,10 @@ type verdict struct {
 	note    string            // why, in words that are safe to publish
 	at      time.Time         // of the probe's result; zero is now
 	below   bool              // nodes may be asked for more
+	ready   bool              // it is about nodes, and some can be left out
+
+	excluded []string // paths that are
+	warnings []string // what cannot be, and why
 }
 
 // judge answers the probe at a path without its leading slash.
@@ -109,7 +143,7 @@ func (p *probes) livez() verdict {
 	if err := p.alive(); err != nil {
 		v.status, v.note = supervisor.Down, "cannot heal itself"
 		if p.reasons {
-			v.note += ": " + err.Error()
+			v.note += ": " + textOf(err)
 		}
 	}
 	return v
@@ -131,7 +165,7 @@ const (
 )
 
 func (p *probes) readyz(check string) verdict {
-	v := verdict{check: check, path: p.root, status: supervisor.Down, below: p.mayAsk()}
+	v := verdict{check: check, path: p.root, status: supervisor.Down, below: p.mayAsk(), ready: true}
 	switch {
 	case errors.Is(p.alive(), supervisor.ErrNotRunning):
 		v.note = notRunning
@@ -146,7 +180,7 @@ func (p *probes) readyz(check string) verdict {
 }
 
 func (p *probes) node(path string) verdict {
-	v := verdict{check: "readyz", path: path, below: p.mayAsk()}
+	v := verdict{check: "readyz", path: path, below: p.mayAsk(), ready: true}
 	if err := p.alive(); !v.below && !errors.Is(err, supervisor.ErrNotRunning) {
 		v.note = "the tree cannot heal itself"
 		return v

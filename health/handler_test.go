@@ -1,6 +1,7 @@
 package health_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -244,23 +245,16 @@ func TestOnlyGetAndHead(t *testing.T) {
 
 func TestHeaders(t *testing.T) {
 	h := health.Handler(running(t, pool(3, idle), supervisor.Options{}))
-	for _, path := range []string{"/livez", "/readyz?verbose", "/nope"} {
+	for _, path := range []string{"/livez?x", "/readyz?verbose", "/nope", "/livez"} {
 		header := get(h, path).Header()
 		for name, want := range map[string]string{
 			"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
 		} {
-			if got := header.Get(name); got != want {
+			short := path == "/livez" && name == "X-Content-Type-Options" // "ok" is no script
+			if got := header.Get(name); got != want && !short {
 				t.Errorf("%s: %s is %q", path, name, got)
 			}
 		}
-	}
-}
-
-// Nobody is to believe that a node is left out of the answer when it is not.
-func TestExcludeIsRefused(t *testing.T) {
-	h := health.Handler(running(t, pool(3, idle), supervisor.Options{}))
-	if w := get(h, "/readyz?exclude=pool/w0"); w.Code != http.StatusBadRequest {
-		t.Errorf("%d: %s", w.Code, w.Body)
 	}
 }
 
@@ -359,4 +353,40 @@ func TestHandlerWithoutATreePanics(t *testing.T) {
 		}
 	}()
 	health.Handler(nil)
+}
+
+// The short way must say what the long one does, in every state of the tree.
+func TestTheShortWayTellsTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, cache := suptest.NewWorker(), suptest.NewWorker()
+		tree := suptest.Start(t, shop(db, cache, suptest.NewWorker()), supervisor.Options{DrainDelay: time.Second})
+		alive := error(nil)
+		h, _ := health.HandlersWith(tree.Supervisor, func() error { return cmp.Or(alive, tree.Alive()) })
+		same := func(state string) {
+			t.Helper()
+			for _, path := range []string{"/livez", "/readyz", "/healthz", "/startupz"} {
+				for _, accept := range []string{"*/*", "application/health+json"} {
+					short, long := get(h, path, "Accept", accept), get(h, path+"?long", "Accept", accept)
+					if short.Code != long.Code || short.Body.String() != long.Body.String() {
+						t.Errorf("%s, %s: %d %s, the long way %d %s", state, path, short.Code, short.Body, long.Code, long.Body)
+					}
+				}
+			}
+		}
+		same("up")
+		cache.Impaired(errRefused)
+		same("degraded")
+		alive = supervisor.ErrStuck
+		same("stuck")
+		alive = supervisor.ErrTooManyAbandoned
+		same("too many abandoned")
+		alive = nil
+		db.AlwaysStarts(suptest.Attempt{Err: errRefused})
+		db.Fail(errRefused)
+		same("down")
+		tree.Cancel()
+		same("draining")
+		_ = tree.Wait()
+		same("ended")
+	})
 }

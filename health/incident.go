@@ -42,7 +42,7 @@ func (a *admin) incidents(text bool) answer {
 	all, lines := []incidentJSON{}, ""
 	for _, i := range a.newestFirst() {
 		all = append(all, incidentOf(i))
-		lines += fmt.Sprintf("%s %v\n", i.Began.UTC().Format(time.RFC3339), i)
+		lines += fmt.Sprintf("%s %v\n", i.Began.UTC().Format(time.RFC3339), shown(i.String(), maxText))
 	}
 	switch {
 	case !text:
@@ -71,7 +71,7 @@ func (a *admin) incident(number string, text bool) answer {
 }
 
 func incidentOf(i supervisor.Incident) incidentJSON {
-	stack, decisions := i.Stack(), eventsOf(i.Decisions)
+	stack, decisions := shown(i.Stack(), maxStack), eventsOf(i.Decisions)
 	for n := range decisions {
 		if decisions[n].Stack == stack { // once is enough
 			decisions[n].Stack = ""
@@ -87,7 +87,7 @@ func incidentOf(i supervisor.Incident) incidentJSON {
 // reportOf is an incident's report, in UTC, with its causes below its line.
 func reportOf(i supervisor.Incident) string {
 	i.Began = i.Began.UTC()
-	line, rest, _ := strings.Cut(i.Report(), "\n")
+	line, rest, _ := strings.Cut(shown(i.Report(), 2*maxStack), "\n")
 	if causes := causesOf(i.Cause); len(causes) > 1 {
 		line += "\ncauses:\n  " + strings.ReplaceAll(strings.Join(causes, "\n"), "\n", "\n  ")
 	}
@@ -120,72 +120,4 @@ func wrapped(err error) []error {
 		return slices.Clone(err.Unwrap())
 	}
 	return nil
-}
-
-// How many incidents the page shows: those that are open, and some that are
-// over.
-const (
-	maxOpenIncidents = 20
-	maxPastIncidents = 5
-	maxDown          = 5 // of what went down with one
-)
-
-// incidentView is one of them on the page.
-type incidentView struct {
-	ID       uint64
-	Path     string
-	Look     look
-	Outcome  string
-	Failures string // how many, if that tells
-	Began    time.Time
-	Ago      string
-	Cause    string
-	Decided  string // last
-	Down     []string
-	DownMore int
-	Report   string
-}
-
-// viewIncidents views the incidents of list, newest first: the open ones, then
-// those that are over. hidden is how many it leaves out.
-func viewIncidents(list []supervisor.Incident, now time.Time) (views []incidentView, hidden int) {
-	var open, past []incidentView
-	for _, i := range list {
-		switch {
-		case i.Ended.IsZero() && len(open) < maxOpenIncidents:
-			open = append(open, viewIncident(i, now))
-		case !i.Ended.IsZero() && len(past) < maxPastIncidents:
-			past = append(past, viewIncident(i, now))
-		default:
-			hidden++
-		}
-	}
-	return append(open, past...), hidden
-}
-
-func viewIncident(i supervisor.Incident, now time.Time) incidentView {
-	v := incidentView{ID: i.ID, Path: i.Path, Began: i.Began, Cause: textOf(i.Cause), Report: reportOf(i)}
-	v.Look, v.Outcome, v.Ago = outcomeOf(i, now)
-	if i.Failures > 1 {
-		v.Failures = number(i.Failures, "failure")
-	}
-	if n := len(i.Decisions); n > 0 {
-		e := i.Decisions[n-1]
-		v.Decided = e.Path + " " + whatOf(e)
-	}
-	v.Down = i.Down[:min(len(i.Down), maxDown)]
-	v.DownMore = i.DownTotal - len(v.Down)
-	return v
-}
-
-func outcomeOf(i supervisor.Incident, now time.Time) (l look, word, ago string) {
-	switch {
-	case i.Ended.IsZero():
-		return lookBad, "open", "for " + span(now.Sub(i.Began))
-	case i.Healed:
-		l, word = lookFine, "healed"
-	default:
-		l, word = lookOff, "over, not healed,"
-	}
-	return l, word + " after " + countdown(i.Took()), span(now.Sub(i.Ended)) + " ago"
 }

@@ -175,12 +175,12 @@ func TestThePageShowsIncidents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := health.Admin(troubled(t, supervisor.Options{}).Supervisor, health.AdminOptions{})
 		page := get(h, "/").Body.String()
-		_, page, _ = strings.Cut(page, `id="incidents-title"`)
-		page, tree, _ := strings.Cut(page, "</section>")
-		open, healed, _ := strings.Cut(page, `data-path="incident 2"`)
-		requireHas(t, open, ">shop/storage/cache<", ">open<", "01:00:12, for 0 s", errRefused.Error(), "decided: shop/storage/cache backing off for 0.1 s, 4 restarts left")
-		requireHas(t, healed, ">shop/storage/db<", ">healed after 0.1 s<", "00:00:12, 59 min 59 s ago", "went down with it: shop/storage/cache<",
-			`<details data-path="incident 1"><summary>report</summary><pre>`, "stack:\n", "worker.go:")
+		open, page, _ := strings.Cut(page, `id="tree-title"`)
+		tree, healed, _ := strings.Cut(page, `id="incidents-title"`)
+		requireHas(t, open, ">What broke<", ">shop/storage/cache<", ">backing off<", "for 0 s", errRefused.Error(), "next start in 0.1 s", "1 of 5 restarts used",
+			"decided: shop/storage/cache backing off for 0.1 s, 4 restarts left", `data-fold="incident 2"`)
+		requireHas(t, healed, ">shop/storage/db<", ">healed after 0.1 s<", "began 00:00:12 UTC", "59 min 59 s ago", "went down with it: shop/storage/cache<",
+			`<details class="drawer" data-fold="incident 1">`, "<h4>Stack</h4>", "worker.go:", "<h4>Just before</h4>", "&#43;0.000 s<", `href="incidents/1?text"`)
 		requireHas(t, tree, "incident 2")
 		requireHas(t, get(h, "/tree").Body.String(), `"incident":2`)
 	})
@@ -191,15 +191,15 @@ func TestThePageShowsTheLastIncidentsOnly(t *testing.T) {
 		db := suptest.NewWorker()
 		spec := shop(db, suptest.NewWorker(), suptest.NewWorker())
 		tree := suptest.Start(t, spec, supervisor.Options{})
-		for range 8 {
+		for range 11 {
 			db.Fail(errRefused)
 			tree.Sleep(time.Hour)
 		}
 		page := get(health.Admin(tree.Supervisor, health.AdminOptions{}), "/").Body.String()
-		if n := strings.Count(page, `data-path="incident `); n != 5 || strings.Contains(page, `"incident 3"`) {
+		if n := strings.Count(page, `data-fold="incident `); n != 8 || strings.Contains(page, `"incident 3"`) {
 			t.Errorf("%d incidents", n)
 		}
-		requireHas(t, page, "… and 3 more")
+		requireHas(t, page, `<a href="incidents">and 3 more</a>`, "Last incident: shop/storage/db, healed after 0.1 s, <time", ">59 min 59 s ago<")
 	})
 }
 
@@ -207,7 +207,7 @@ func TestThePageShowsTheLastIncidentsOnly(t *testing.T) {
 func TestIncidentsAreShownForATreeThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := health.BusyAdmin(troubled(t, supervisor.Options{}).Supervisor, health.AdminOptions{})
-		requireHas(t, get(h, "/").Body.String(), "No answer", `data-path="incident 2"`)
+		requireHas(t, get(h, "/").Body.String(), "No answer", `data-fold="incident 2"`)
 		requireHas(t, get(h, "/incidents").Body.String(), `"id":2`)
 	})
 }
@@ -229,7 +229,7 @@ func TestParkedHasALookOfItsOwn(t *testing.T) {
 		recent := health.NewLog(0)
 		h := health.Admin(parked(t, supervisor.Options{Observer: recent.Observe}).Supervisor, health.AdminOptions{Log: recent})
 		page := get(h, "/").Body.String()
-		requireHas(t, page, "1 parked", `href="#shape-parked"`, `id="shape-parked"`, `<span class="state parked">parked</span>`, "next: trial start in 50.", errRefused.Error(),
+		requireHas(t, page, "1 parked", `href="#shape-parked"`, `id="shape-parked"`, `<span class="state parked">parked</span>`, "trial start in 50 s", errRefused.Error(),
 			`<span class="state parked">parked, trial start in 1 min 0 s`)
 		var events []event
 		decode(t, get(h, "/events").Body.String(), &events)
@@ -259,7 +259,7 @@ func TestRecentEventsTellHowItHealed(t *testing.T) {
 		tree.Sleep(time.Second)
 		h := health.Admin(tree.Supervisor, health.AdminOptions{Log: recent})
 		requireHas(t, get(h, "/").Body.String(), ">remedy &lt;purge&gt; did not help<", `<span class="state fine">remedy reload helped<`,
-			`<span class="state fine">healed after 0.1 s</span> <span class="fact">incident 1<`)
+			`<span class="state fine">healed after 0.1 s</span> <a class="fact" href="incidents/1?text">incident 1<`)
 		var events []event
 		decode(t, get(h, "/events").Body.String(), &events)
 		kinds := map[string]event{}

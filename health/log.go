@@ -1,13 +1,16 @@
 package health
 
 import (
+	"sort"
+	"strconv"
 	"sync"
+	"time"
 
 	"github.com/coppice-go/coppice/supervisor"
 )
 
 // DefaultLogSize is how many events a Log keeps unless it is told.
-const DefaultLogSize = 200
+const DefaultLogSize = 2_000
 
 // Log keeps the latest events of a tree for the admin side. Its Observe is an
 // observer, or part of one:
@@ -18,10 +21,13 @@ const DefaultLogSize = 200
 //
 // A nil Log is empty.
 type Log struct {
-	mu   sync.Mutex // guards all below
-	ring []supervisor.Event
-	next int // where the next event goes
-	full bool
+	epoch string // tells this Log's event ids from those of the process before
+
+	mu      sync.Mutex // guards all below
+	keep    int
+	ring    []supervisor.Event // grows up to keep
+	next    int                // where the next event goes
+	changed chan struct{}      // closed with the next event; nil while nobody waits
 }
 
 // NewLog returns a Log that keeps the last n events; zero, or less, means
@@ -30,7 +36,7 @@ func NewLog(n int) *Log {
 	if n <= 0 {
 		n = DefaultLogSize
 	}
-	return &Log{ring: make([]supervisor.Event, n)}
+	return &Log{keep: n, epoch: strconv.FormatInt(time.Now().UnixNano(), 36)}
 }
 
 // Observe adds an event and forgets the oldest if there are too many. It
@@ -41,9 +47,16 @@ func (l *Log) Observe(e supervisor.Event) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ring[l.next] = e
-	l.next = (l.next + 1) % len(l.ring)
-	l.full = l.full || l.next == 0
+	if len(l.ring) < l.keep {
+		l.ring = append(l.ring, e)
+	} else {
+		l.ring[l.next] = e
+	}
+	l.next = (l.next + 1) % l.keep
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
 }
 
 // Recent returns the last n events, newest first; fewer if there are no more.
@@ -53,15 +66,16 @@ func (l *Log) Recent(n int) []supervisor.Event {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	kept := l.next
-	if l.full {
-		kept = len(l.ring)
-	}
-	events := make([]supervisor.Event, 0, max(0, min(n, kept)))
+	events := make([]supervisor.Event, 0, max(0, min(n, len(l.ring))))
 	for i := 1; i <= cap(events); i++ {
-		events = append(events, l.ring[(l.next-i+len(l.ring))%len(l.ring)])
+		events = append(events, *l.back(i))
 	}
 	return events
+}
+
+// back is the event that is the i-th from the end.
+func (l *Log) back(i int) *supervisor.Event {
+	return &l.ring[(l.next-i+l.keep)%l.keep]
 }
 
 // size is how many events it can keep.
@@ -69,5 +83,35 @@ func (l *Log) size() int {
 	if l == nil {
 		return 0
 	}
-	return len(l.ring)
+	return l.keep
+}
+
+// newest is the number of the newest event, 0 if there is none.
+func (l *Log) newest() uint64 {
+	if last := l.Recent(1); len(last) > 0 {
+		return last[0].Seq
+	}
+	return 0
+}
+
+// after returns the next events after number seq, oldest first and at most n of
+// them, and how many of those up to the last one were lost. If there is none,
+// more is closed as soon as there is.
+func (l *Log) after(seq uint64, n int) (events []supervisor.Event, lost uint64, more <-chan struct{}) {
+	if l == nil {
+		return nil, 0, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fresh := sort.Search(len(l.ring), func(i int) bool { return l.back(i+1).Seq <= seq })
+	for i := fresh; i > max(0, fresh-n); i-- {
+		events = append(events, *l.back(i))
+	}
+	if len(events) > 0 {
+		return events, events[len(events)-1].Seq - seq - uint64(len(events)), nil
+	}
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
+	return nil, 0, l.changed
 }

@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,10 +16,10 @@ import (
 func why(node supervisor.Snapshot) (reason string) {
 	defer func() {
 		if v := recover(); v != nil {
-			reason = fmt.Sprintf("%v (its error panics: %v)", node.State, v)
+			reason = fmt.Sprintf("%v (its error panics)", node.State)
 		}
 	}()
-	return strings.TrimPrefix(node.Why(), node.Path+" ")
+	return shown(strings.TrimPrefix(node.Why(), node.Path+" "), maxText)
 }
 
 // stale reports whether a node is ready as far as its probe knows, which has not
@@ -42,13 +43,13 @@ func ageOf(node supervisor.Snapshot) string {
 	return "last checked " + span(time.Since(checkedAt(node))) + " ago"
 }
 
-// textOf is an error's text, "" for none. Package fmt survives those that
-// panic.
+// textOf is an error's text as it may be shown, "" for none. Package fmt
+// survives those that panic.
 func textOf(err error) string {
 	if err == nil {
 		return ""
 	}
-	return fmt.Sprint(err)
+	return shown(fmt.Sprint(err), maxText)
 }
 
 // patience is how long the admin side waits for a snapshot.
@@ -79,55 +80,86 @@ func (a *admin) look() (snap supervisor.Snapshot, ok bool) {
 	}
 }
 
+// A problem is a node that is itself to blame, and how many siblings say the
+// same.
+type problem struct {
+	supervisor.Snapshot
+	boss  *supervisor.Snapshot // the supervisor above it; nil above the root
+	alike []uint64             // their incidents, 0 for none
+}
+
 // problems returns the nodes that are themselves to blame for a tree that is
 // not Up, and those of which that is unknown, worst first, in start order
-// otherwise, at most limit of them, and how many there are.
-func problems(root supervisor.Snapshot, limit int) (worst []supervisor.Snapshot, total int) {
-	p := ranking{limit: limit}
-	p.add(&root, false)
+// otherwise, at most limit of them, each for all siblings that say the same, and
+// how many there are in all.
+func problems(root supervisor.Snapshot, limit int) (worst []problem, total int) {
+	p := ranking{limit: limit, over: root.State == supervisor.Failed, first: map[complaint]int{}}
+	p.add(&root, nil, false)
 	for _, nodes := range p.ranks {
 		worst = append(worst, nodes[:min(len(nodes), limit-len(worst))]...)
-		total += len(nodes)
 	}
-	return worst, total + p.left
+	return worst, p.total
 }
 
 // A ranking collects problems: first what failed, then what is Down besides,
 // then what is Down but optional, or below something that is, then what is
 // Degraded, then what is unknown.
 type ranking struct {
-	limit int // of each rank
-	ranks [5][]supervisor.Snapshot
-	left  int // out
+	limit int  // of each rank
+	over  bool // the root gave up: who was stopped for it is no problem
+	ranks [5][]problem
+	first map[complaint]int // of those that say it, in its rank
+	total int
 }
 
-func (p *ranking) add(s *supervisor.Snapshot, optional bool) {
+// A complaint is what children of one supervisor can have in common.
+type complaint struct {
+	boss *supervisor.Snapshot
+	rank int
+	text string
+}
+
+func (p *ranking) add(s, boss *supervisor.Snapshot, optional bool) {
 	optional = optional || s.Optional
-	if toBlame(s) {
-		p.put(s, optional)
+	if toBlame(s) && (!p.over || s.State == supervisor.Failed && !failedBelow(s)) {
+		p.put(problem{Snapshot: *s, boss: boss}, optional)
 	}
 	for i := range s.Children {
-		p.add(&s.Children[i], optional)
+		p.add(&s.Children[i], s, optional)
 	}
 }
 
-func (p *ranking) put(s *supervisor.Snapshot, optional bool) {
-	rank := &p.ranks[0]
+func (p *ranking) put(s problem, optional bool) {
+	p.total++
+	rank := rankOf(s, optional)
+	says := complaint{s.boss, rank, fmt.Sprint(s.State == supervisor.Parked, s.LastErr, s.Impairment)}
+	switch first, ok := p.first[says]; {
+	case ok:
+		of := &p.ranks[rank][first]
+		of.alike = append(of.alike, s.Incident)
+	case len(p.ranks[rank]) < p.limit:
+		p.first[says] = len(p.ranks[rank])
+		p.ranks[rank] = append(p.ranks[rank], s)
+	}
+}
+
+func rankOf(s problem, optional bool) int {
 	switch {
 	case s.Status == supervisor.Up:
-		rank = &p.ranks[4]
+		return 4
 	case s.Status == supervisor.Degraded:
-		rank = &p.ranks[3]
+		return 3
 	case optional:
-		rank = &p.ranks[2]
-	case lookOf(*s) != lookBad:
-		rank = &p.ranks[1]
+		return 2
+	case lookOf(s.Snapshot) != lookBad:
+		return 1
 	}
-	if len(*rank) == p.limit {
-		p.left++
-		return
-	}
-	*rank = append(*rank, *s)
+	return 0
+}
+
+// failedBelow reports whether a supervisor gave up over one of its children.
+func failedBelow(s *supervisor.Snapshot) bool {
+	return slices.ContainsFunc(s.Children, func(child supervisor.Snapshot) bool { return child.State == supervisor.Failed })
 }
 
 // toBlame reports whether a node is not Up by itself, or may not be: not for
@@ -148,7 +180,7 @@ func whyTree(root supervisor.Snapshot) string {
 		return ""
 	}
 	if worst, _ := problems(root, 1); len(worst) > 0 && worst[0].Status != supervisor.Up {
-		return worst[0].Path + " " + why(worst[0])
+		return worst[0].Path + " " + why(worst[0].Snapshot)
 	}
 	return root.Path + " " + why(root)
 }

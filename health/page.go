@@ -11,12 +11,12 @@ import (
 )
 
 // The page is rendered here, so that it can be read without JavaScript; the
-// module only fetches its fragment again, every second.
+// module only fetches its fragment again when something has happened.
 
 //go:embed web
 var web embed.FS
 
-var templates = template.Must(template.New("").ParseFS(web, "web/*.html"))
+var templates = template.Must(template.New("").Funcs(template.FuncMap{"stamp": stamp}).ParseFS(web, "web/*.html"))
 
 // assets are the page's files, by path.
 var assets = map[string]answer{
@@ -37,9 +37,10 @@ func asset(file, kind string) answer {
 const (
 	maxProblems = 30
 	maxChildren = 200   // of one supervisor
-	maxRows     = 2_000 // of the tree
-	maxEvents   = 100
-	maxOpen     = 30 // children that a healthy supervisor shows unfolded
+	maxRows     = 500   // of the tree
+	maxAskedFor = 2_000 // of it, where large supervisors were unfolded
+	maxEvents   = 30
+	maxOpen     = 30 // children of one that are shown unasked
 )
 
 // pageView is what the template gets. All text in it is escaped there.
@@ -49,19 +50,24 @@ type pageView struct {
 	Look     look
 	Headline string
 	Detail   string
+	Calm     *incidentView // the last, while nothing is wrong
 	Probes   []probeView
 	Counts   []countView
-	Problems []rowView
+	Cards    []cardView
 	Hidden   int // problems that are not shown
 
-	Incidents       []incidentView
+	Timeline        *timelineView
+	Past            []incidentView
 	HiddenIncidents int
 
+	Ask     question
 	Tree    []rowView
-	Log     bool // there is one
+	None    string // why there is no row
+	Log     bool   // there is one
 	Events  []eventView
 	Dropped uint64
 	Actions []Action
+	Operate []operation
 	Outcome *outcome
 }
 
@@ -75,40 +81,73 @@ type countView struct {
 	Look  look
 }
 
-func (a *admin) page() answer     { return a.render("page.html") }
-func (a *admin) fragment() answer { return a.render("fragment.html") }
+func (a *admin) page(q question) answer { return render("page.html", a.see(clock{now: time.Now()}, q)) }
 
-func (a *admin) render(name string) answer {
+func (a *admin) fragment(q question) answer {
+	return render("fragment.html", a.see(clock{now: time.Now(), quiet: true}, q))
+}
+
+func render(name string, v pageView) answer {
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, name, a.see(time.Now())); err != nil {
+	if err := templates.ExecuteTemplate(&b, name, v); err != nil {
 		panic("bug: " + err.Error())
 	}
 	return newAnswer(http.StatusOK, typeHTML, b.Bytes())
 }
 
-// see makes the view of the tree at now.
-func (a *admin) see(now time.Time) pageView {
+// see makes the view of the tree.
+func (a *admin) see(c clock, q question) pageView {
 	v := pageView{
-		Name: a.probes.root, Now: now, Probes: a.probes.view(),
-		Log: a.log != nil, Events: viewEvents(a.log.Recent(maxEvents)), Dropped: a.sup.Dropped(),
+		Name: a.probes.root, Now: c.now, Probes: a.probes.view(), Ask: q, Dropped: a.sup.Dropped(),
 		Actions: a.actions.list, Outcome: a.actions.latest(),
 	}
-	v.Incidents, v.HiddenIncidents = viewIncidents(a.newestFirst(), now)
-	snap, ok := a.look()
-	if !ok {
+	if a.operable {
+		v.Operate = operations
+	}
+	open := a.seePast(&v, c)
+	if snap, ok := a.look(); ok {
+		a.seeNodes(&v, c, snap, open)
+	} else {
 		v.Look, v.Headline, v.Detail = lookBad, "No answer", tooSlow
-		return v
+		v.Cards = viewCards(nil, open, c)
 	}
-	worst, total := problems(snap, maxProblems)
-	for _, node := range worst {
-		v.Problems = append(v.Problems, viewNode(node, now))
-	}
-	v.Hidden = total - len(worst)
-	v.Look, v.Headline, v.Detail = a.headline(snap, total)
-	v.Counts = count(snap)
-	b := builder{now: now, left: maxRows}
-	v.Tree = []rowView{b.row(snap)}
 	return v
+}
+
+// seePast views what happened, and returns the incidents that are not over.
+func (a *admin) seePast(v *pageView, c clock) []supervisor.Incident {
+	incidents := a.newestFirst()
+	open, past, hidden := openOf(incidents)
+	v.Past, v.HiddenIncidents = viewIncidents(past, c), hidden
+	if a.log != nil {
+		v.Log, v.Events = true, viewEvents(a.log.Recent(maxEvents))
+		t := viewTimeline(a.log.Recent(a.log.size()), incidents, c.now)
+		v.Timeline = &t
+	}
+	return open
+}
+
+// seeNodes views what is, and sums it up.
+func (a *admin) seeNodes(v *pageView, c clock, snap supervisor.Snapshot, open []supervisor.Incident) {
+	worst, total := problems(snap, maxProblems)
+	v.Look, v.Headline, v.Detail = a.headline(snap, total)
+	v.Cards, v.Hidden = viewCards(worst, open, c), total-len(worst)
+	for _, p := range worst {
+		v.Hidden -= len(p.alike)
+	}
+	v.Counts = count(snap)
+	if v.Look == lookFine && len(v.Past) > 0 {
+		v.Calm = &v.Past[0]
+	}
+	if v.Ask.filters() && !v.Ask.finds(&snap) {
+		v.None = "No node is like that."
+		return
+	}
+	b := builder{clock: c, ask: v.Ask, left: maxRows}
+	if len(v.Ask.open) > 0 && !v.Ask.filters() {
+		b.left = maxAskedFor
+	}
+	v.Tree = []rowView{b.row(snap)}
 }
 
 // headline sums the tree up in a word and a sentence.

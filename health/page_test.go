@@ -24,9 +24,9 @@ func TestThePageIsCalmWhenAllIsWell(t *testing.T) {
 		tree := suptest.Start(t, shop(suptest.NewWorker(), suptest.NewWorker(), suptest.NewWorker()), supervisor.Options{Observer: recent.Observe})
 		tree.Sleep(200 * time.Second)
 		page := get(health.Admin(tree.Supervisor, health.AdminOptions{Log: recent}), "/").Body.String()
-		requireHas(t, page, "<title>shop: All is well</title>", ">All is well<", ">storage<", ">db<", "for 3 min 20 s", "5 up", "Recent events",
+		requireHas(t, page, "<title>All is well · shop</title>", ">All is well<", ">storage<", ">db<", "for 3 min 20 s", "5 up", "Recent events", "Nothing broke.",
 			`href="style.css"`, `src="page.js"`, `<noscript><meta http-equiv="refresh"`)
-		requireHasNot(t, page, "Problems", `class="error`, `href="/`, `src="/`, "http://", "https://", "style=", "onclick")
+		requireHasNot(t, page, "What broke", `class="error`, `href="/`, `src="/`, "http://", "https://", "style=", "onclick")
 	})
 }
 
@@ -40,7 +40,7 @@ func TestThePageShowsProblemsFirst(t *testing.T) {
 		db.AlwaysStarts(suptest.Attempt{Err: errRefused})
 		db.Fail(errRefused)
 		page := get(h, "/").Body.String()
-		requireHas(t, page, ">Down<", "Not ready, 2 problems.", "backing off", "attempt 1", "next: start in 100ms", errRefused.Error(),
+		requireHas(t, page, ">Down<", "Not ready, 2 problems.", "backing off", "attempt 1", "next start in 0.1 s", "1 of 5 restarts used", errRefused.Error(),
 			`readyz <strong class="bad">no</strong>`, `livez <strong class="fine">ok</strong>`)
 		problems, tree2, _ := strings.Cut(page, `id="tree-title"`)
 		if d, c := strings.Index(problems, ">shop/storage/db<"), strings.Index(problems, ">shop/storage/cache<"); d < 0 || c < d {
@@ -48,7 +48,7 @@ func TestThePageShowsProblemsFirst(t *testing.T) {
 		}
 		requireHas(t, tree2, ">db<", ">http<")
 		fragment := get(h, "/fragment").Body.String()
-		requireHas(t, page, fragment)
+		requireHas(t, fragment, ">shop/storage/db<", errRefused.Error(), `data-left="next start in %s"></time>`, `data-past="for %s"></time>`) // the words are the module's
 		requireHasNot(t, fragment, "<html", "<form")
 	})
 }
@@ -60,7 +60,7 @@ func TestThePageNamesWhatStartingWaitsFor(t *testing.T) {
 		spec.Children[0].Concurrent = true
 		tree := suptest.Start(t, spec, supervisor.Options{})
 		page := get(health.Admin(tree.Supervisor, health.AdminOptions{}), "/").Body.String()
-		requireHas(t, page, ">Starting</strong> <span>shop/storage/db starting</span>", `pending</span><span class="fact">waits for others<`)
+		requireHas(t, page, ">Starting</span>", ">shop/storage/db starting<", `pending</span><span class="fact">waits for others<`)
 	})
 }
 
@@ -102,7 +102,7 @@ func TestThePageEscapesEverything(t *testing.T) {
 		tree := suptest.Start(t, spec, supervisor.Options{Observer: recent.Observe})
 		w.Panic("</pre><script>")
 		page := get(health.Admin(tree.Supervisor, health.AdminOptions{Log: recent}), "/").Body.String()
-		requireHas(t, page, "decided: &#39;&gt;&lt;b&gt;/", "went down with it: &#39;&gt;&lt;b&gt;/&#34;&gt;&lt;script&gt;x", "&lt;img src=x onerror=&#34;alert(1)&#34;&gt;", "&lt;script&gt;alert(1)", `data-path="&#39;&gt;&lt;b&gt;`)
+		requireHas(t, page, "decided: &#39;&gt;&lt;b&gt;/", "went down with it: &#39;&gt;&lt;b&gt;/&#34;&gt;&lt;script&gt;x", "&lt;img src=x onerror=&#34;alert(1)&#34;&gt;", "&lt;script&gt;alert(1)", `data-key="&#39;&gt;&lt;b&gt;`)
 		requireHasNot(t, page, "<img", "<script>", "<b>", `"><script`)
 	})
 }
@@ -114,13 +114,18 @@ func TestThePageFoldsLargeTrees(t *testing.T) {
 		tree := suptest.Start(t, spec, supervisor.Options{})
 		page := get(health.Admin(tree.Supervisor, health.AdminOptions{}), "/").Body.String()
 		_, rows, _ := strings.Cut(page, `id="tree-title"`)
-		if n := strings.Count(rows, `class="leaf"`); n != 200 {
+		requireHas(t, rows, ">w2500<", `<a href="?open=pool">2999 that are well</a>`)
+		if n := strings.Count(rows, `class="row"`); n != 2 {
+			t.Errorf("%d rows", n)
+		}
+		_, rows, _ = strings.Cut(get(health.Admin(tree.Supervisor, health.AdminOptions{}), "/?open=pool").Body.String(), `id="tree-title"`)
+		if n := strings.Count(rows, `class="row"`); n != 201 {
 			t.Errorf("%d rows", n)
 		}
 		if bad := strings.Index(rows, ">w2500<"); bad < 0 || bad > strings.Index(rows, ">w0<") {
 			t.Error("the problem does not come first")
 		}
-		requireHas(t, rows, "… and 2800 more")
+		requireHas(t, rows, ">and 2800 more<")
 	})
 }
 
@@ -132,11 +137,21 @@ func TestThePageFoldsWideTrees(t *testing.T) {
 		sub.Name = fmt.Sprint("s", i)
 		spec.Children = append(spec.Children, sub)
 	}
-	page := get(health.Admin(running(t, spec, supervisor.Options{}), health.AdminOptions{}), "/").Body.String()
-	if n := strings.Count(page, "<li>"); n > 2_020 {
+	h := health.Admin(running(t, spec, supervisor.Options{}), health.AdminOptions{})
+	page := get(h, "/").Body.String()
+	if n := strings.Count(page, `class="row"`); n != 26 {
 		t.Errorf("%d rows", n)
 	}
-	requireHas(t, page, "more</li>", `<details data-path="wide/s0"><summary>`)
+	requireHas(t, page, `<a href="?open=wide%2Fs0">100 that are well</a>`)
+	var open strings.Builder
+	for i := range 25 {
+		fmt.Fprintf(&open, "open=wide/s%d&", i)
+	}
+	page = get(h, "/?"+open.String()).Body.String()
+	if n := strings.Count(page, `class="row"`); n != 2_000 {
+		t.Errorf("%d rows of 2,526", n)
+	}
+	requireHas(t, page, "more</li>")
 }
 
 // Contrast as WCAG 2.2 computes it, of every text colour on both grounds.
@@ -152,7 +167,7 @@ func TestTheColoursCanBeRead(t *testing.T) {
 			colours[m[1]] = luminance(t, m[2])
 		}
 		for _, name := range []string{"text", "soft", "fine", "warn", "bad", "wait", "off", "parked"} {
-			for _, ground := range []string{"page", "card"} {
+			for _, ground := range []string{"page", "card", "alarm"} {
 				a, b := colours[name]+0.05, colours[ground]+0.05
 				if ratio := max(a, b) / min(a, b); ratio < 4.5 {
 					t.Errorf("%s: %s on %s has %.2f", theme, name, ground, ratio)
@@ -179,4 +194,41 @@ func luminance(t *testing.T, hex string) float64 {
 		sum += weight * c
 	}
 	return sum
+}
+
+// When thousands of nodes are down the page shows some, and counts the others.
+func TestThePageIsBoundedWhenAllIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spec := supervisor.Spec{Name: "wide", Concurrent: true}
+		for i := range 30 {
+			sub := pool(101, func(context.Context, func()) error { return errRefused })
+			sub.Name = fmt.Sprint("s", i)
+			spec.Children = append(spec.Children, sub)
+		}
+		tree := suptest.Start(t, spec, supervisor.Options{})
+		h := health.Admin(tree.Supervisor, health.AdminOptions{})
+		for query, want := range map[string]string{"": ">70 more</a>", "?only=problems": "more are like that", "?find=w": "more are like that"} {
+			page := get(h, "/"+query).Body.String()
+			if n := strings.Count(page, `class="row"`); n != 500 {
+				t.Errorf("%q: %d rows", query, n)
+			}
+			requireHas(t, page, "and 99 more of wide/s29, with the same error", want)
+		}
+	})
+}
+
+// Children that fail for one reason are one thing that broke; those with reasons
+// of their own are others.
+func TestThePageTellsTheSameOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spec := pool(6, func(context.Context, func()) error { return errRefused })
+		spec.Children[3].Run = func(context.Context, func()) error { return errors.New("another") }
+		tree := suptest.Start(t, spec, supervisor.Options{})
+		page := get(health.Admin(tree.Supervisor, health.AdminOptions{}), "/").Body.String()
+		if n := strings.Count(page, `<li class="card`); n != 2 {
+			t.Errorf("%d cards", n)
+		}
+		requireHas(t, page, `data-key="pool/w0"`, "and 3 more of pool, with the same error", `data-key="pool/w3"`, "another")
+		requireHasNot(t, page, "find them in the tree")
+	})
 }

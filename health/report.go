@@ -21,7 +21,9 @@ type report struct {
 	check  string
 	status supervisor.Status
 	lines  []line
-	rest   string // what the lines leave out; "" if nothing
+	notes  []string // what the lines leave out, and what cannot be excluded
+
+	excluded []string // paths that are not judged
 }
 
 // A line says of one node how it is.
@@ -30,13 +32,15 @@ type line struct {
 	status   supervisor.Status
 	unknown  bool // rather than what status says
 	optional bool
+	excluded bool
 	note     string    // "" if there is nothing to say, or to publish
 	at       time.Time // when it was found out; zero is now
+	age      string    // of that, in words; "" if the note says it
 }
 
 // report names nodes: those that fail, or all if verbose.
 func (p *probes) report(v verdict, verbose bool) report {
-	rep := report{check: v.check, status: v.status}
+	rep := report{check: v.check, status: v.status, excluded: v.excluded, notes: v.warnings}
 	if verbose && v.below {
 		p.list(&rep, v)
 		return rep
@@ -67,7 +71,7 @@ func (p *probes) noteOf(v verdict) string {
 func (p *probes) list(rep *report, v verdict) {
 	for node := range p.sup.All(v.path) {
 		if len(rep.lines) == maxVerbose {
-			rep.rest = fmt.Sprintf("only the first %d nodes are listed", maxVerbose)
+			rep.notes = append(rep.notes, fmt.Sprintf("only the first %d nodes are listed", maxVerbose))
 			break
 		}
 		rep.add(p, node)
@@ -82,23 +86,26 @@ func (p *probes) list(rep *report, v verdict) {
 
 // blame adds the nodes that are to blame for a status that is not Up.
 func (p *probes) blame(rep *report) {
-	nodes, total := p.sup.Ailing(rep.status, maxFailing)
+	nodes, total := p.sup.Ailing(rep.status, maxFailing, rep.excluded...)
 	for _, node := range nodes {
 		rep.add(p, node)
 	}
 	if total > len(nodes) {
-		rep.rest = fmt.Sprintf("and %d more", total-len(nodes))
+		rep.notes = append(rep.notes, fmt.Sprintf("and %d more", total-len(nodes)))
 	}
 }
 
 func (rep *report) add(p *probes, node supervisor.Snapshot) {
-	l := line{path: node.Path, status: node.Status, optional: node.Optional, at: checkedAt(node)}
+	l := line{path: node.Path, status: node.Status, optional: node.Optional, at: checkedAt(node), excluded: under(node.Path, rep.excluded)}
 	if p.reasons {
 		l.note = why(node)
 	}
-	if stale(node) {
+	switch {
+	case stale(node):
 		l.unknown = node.Status == supervisor.Up
 		l.note = strings.TrimPrefix(l.note+"; "+ageOf(node), "; ")
+	case !l.at.IsZero():
+		l.age = strings.TrimPrefix(ageOf(node), "last ")
 	}
 	rep.lines = append(rep.lines, l)
 }
@@ -109,8 +116,8 @@ func (rep report) text() answer {
 	for _, l := range rep.lines {
 		l.text(&b)
 	}
-	if rep.rest != "" {
-		b.WriteString(rep.rest + "\n")
+	for _, note := range rep.notes {
+		b.WriteString(note + "\n")
 	}
 	end, code := "passed", http.StatusOK
 	if rep.status == supervisor.Down {
@@ -123,6 +130,8 @@ func (rep report) text() answer {
 func (l line) text(b *strings.Builder) {
 	mark, word := "[+]", "ok"
 	switch {
+	case l.excluded:
+		word = "excluded: ok"
 	case l.status == supervisor.Down:
 		mark, word = "[-]", "failed"
 	case l.unknown:
@@ -131,10 +140,13 @@ func (l line) text(b *strings.Builder) {
 		word = "degraded"
 	}
 	b.WriteString(mark + l.path + " " + word)
-	if l.optional && l.status == supervisor.Down {
+	if l.optional && l.status == supervisor.Down && !l.excluded {
 		b.WriteString(" (optional)")
 	}
-	if l.note != "" {
+	if l.age != "" && !l.excluded {
+		b.WriteString(" (" + l.age + ")")
+	}
+	if l.note != "" && !l.excluded {
 		b.WriteString(": " + l.note)
 	}
 	b.WriteByte('\n')
@@ -157,10 +169,7 @@ type checkJSON struct {
 }
 
 func (rep report) json() answer {
-	out := healthJSON{Status: grade(rep.status), Checks: make(map[string][]checkJSON, len(rep.lines))}
-	if rep.rest != "" {
-		out.Notes = []string{rep.rest}
-	}
+	out := healthJSON{Status: grade(rep.status), Notes: rep.notes, Checks: make(map[string][]checkJSON, len(rep.lines))}
 	for _, l := range rep.lines {
 		out.Checks[l.path] = []checkJSON{l.json()}
 	}
@@ -174,6 +183,8 @@ func (rep report) json() answer {
 func (l line) json() checkJSON {
 	c := checkJSON{Status: grade(l.status), Time: time.Now().UTC(), Output: l.note}
 	switch {
+	case l.excluded:
+		c.Status, c.Output = grade(supervisor.Up), "excluded"
 	case l.unknown:
 		c.Status = grade(supervisor.Degraded)
 	case l.status == supervisor.Up:

@@ -54,22 +54,76 @@ func lookOf(s supervisor.Snapshot) look {
 	return lookBad
 }
 
+// isWell reports whether there is nothing to say of a node: it is up, or need
+// not be.
+func isWell(s *supervisor.Snapshot) bool { return s.Status == supervisor.Up && !stale(*s) }
+
 // rowView is one node on the page.
 type rowView struct {
 	Path, Name string
 	Supervisor bool
 	Look       look
 	State      string
+	Next       string    // what comes next, if it is not well
+	Due        *moment   // when, if that is known
+	Wait       *waitView // until then
+	Budget     *budgetView
 	Facts      []string // beside the state
-	Next       string   // what comes next, if it is not well
 	Probe      *probeFact
-	Since      time.Time
-	Ago        string // since when, in words
+	Since      *moment
 	Error      string
 	Past       bool // Error is of an earlier incarnation; it is well now
-	Open       bool
 	Children   []rowView
-	Hidden     int // children that are not shown
+	More       *moreView
+}
+
+// A moreView is what a row does not show of its children, and how to see it.
+type moreView struct {
+	Count int
+	Word  string
+	Query string // of the page that shows it; "" if only a search does
+}
+
+// A waitView is how much of a wait is over.
+type waitView struct {
+	From, To time.Time
+	Done     int // per cent
+}
+
+// A budgetView is how many restarts a supervisor has used of those that it has.
+type budgetView struct {
+	Used, Of int
+	Pips     []pip // none if they are too many to be seen
+	Width    int
+}
+
+// A pip is one restart that a supervisor may make.
+type pip struct {
+	X    int
+	Used bool
+}
+
+const maxPips = 12
+
+// viewBudget is nil for one without a limit.
+func viewBudget(s supervisor.Snapshot) *budgetView {
+	if !s.Supervisor || s.BudgetLeft < 0 {
+		return nil
+	}
+	b := &budgetView{Used: s.Restarts, Of: s.Restarts + s.BudgetLeft}
+	if s.State == supervisor.Failed && s.BudgetLeft == 0 { // the last one was one too many
+		b.Used, b.Of = b.Used-1, b.Of-1
+	}
+	if b.Of <= 0 {
+		return nil
+	}
+	if b.Of <= maxPips {
+		b.Width = b.Of * 8
+		for i := range b.Of {
+			b.Pips = append(b.Pips, pip{X: i * 8, Used: i < b.Used})
+		}
+	}
+	return b
 }
 
 // A probeFact is what the probe of a node that is ready says, and how old that
@@ -77,17 +131,17 @@ type rowView struct {
 type probeFact struct {
 	Word string
 	Look look
-	Ago  string
+	At   *moment
 }
 
-func viewProbe(s supervisor.Snapshot, now time.Time) *probeFact {
+func viewProbe(s supervisor.Snapshot, c clock) *probeFact {
 	if s.Probe == nil || s.State != supervisor.Ready {
 		return nil
 	}
-	f := &probeFact{Word: "ok", Look: lookFine, Ago: span(now.Sub(s.Probe.At)) + " ago"}
+	f := &probeFact{Word: "ok", Look: lookFine, At: c.ago(s.Probe.At, "%s ago")}
 	switch {
 	case stale(s):
-		f.Word, f.Look, f.Ago = "unknown", lookUnknown, ageOf(s)
+		f.Word, f.Look, f.At = "unknown", lookUnknown, c.ago(s.Probe.At, "last checked %s ago")
 	case s.Probe.Err != nil:
 		f.Word, f.Look = "failed", lookWarn
 	}
@@ -95,19 +149,45 @@ func viewProbe(s supervisor.Snapshot, now time.Time) *probeFact {
 }
 
 // viewNode views a node without its children.
-func viewNode(s supervisor.Snapshot, now time.Time) rowView {
+func viewNode(s supervisor.Snapshot, c clock) rowView {
 	v := rowView{
 		Path: s.Path, Name: s.Name(), Supervisor: s.Supervisor, Look: lookOf(s), State: stateOf(s),
-		Facts: facts(s), Next: next(s), Probe: viewProbe(s, now), Since: s.Since, Error: textOf(s.LastErr),
+		Facts: facts(s), Probe: viewProbe(s, c), Since: c.ago(s.Since, "for %s"), Error: textOf(s.LastErr),
 	}
-	if !s.Since.IsZero() {
-		v.Ago = span(now.Sub(s.Since))
+	if s.Restarts > 0 {
+		v.Budget = viewBudget(s)
 	}
 	if s.Impairment != nil {
 		v.Error = textOf(s.Impairment)
 	}
 	v.Past = s.Status == supervisor.Up || s.Supervisor && s.State == supervisor.Ready
+	v.next(s, c)
 	return v
+}
+
+// next is what comes next about a node that is not well. What others decide is
+// not: those are on the page as well.
+func (v *rowView) next(s supervisor.Snapshot, c clock) {
+	switch s.State {
+	case supervisor.Pending:
+		v.Next = "waits for others"
+	case supervisor.Fenced:
+		v.Next = "waits for its abandoned incarnations to end"
+	case supervisor.BackingOff:
+		v.Due = c.in(s.NextStart, "next start in %s")
+	case supervisor.Parked:
+		v.Due = c.in(s.NextStart, "trial start in %s")
+	default:
+		if next := s.Next(); next != "" {
+			v.Next = "next: " + next
+		}
+	}
+	if v.Due != nil && s.NextStart.After(s.Since) {
+		v.Wait = &waitView{From: s.Since, To: s.NextStart}
+		if !c.quiet {
+			v.Wait.Done = int(max(0, min(100, 100*c.now.Sub(s.Since)/s.NextStart.Sub(s.Since)))) // it may have changed since now
+		}
+	}
 }
 
 // stateOf is the node's state; of a supervisor that is ready, how it is.
@@ -123,21 +203,6 @@ func stateOf(s supervisor.Snapshot) string {
 	return s.State.String()
 }
 
-// next is what comes next about a node that is not well. What others decide is
-// not: those are on the page as well.
-func next(s supervisor.Snapshot) string {
-	switch s.State {
-	case supervisor.Pending:
-		return "waits for others"
-	case supervisor.Fenced:
-		return "waits for its abandoned incarnations to end"
-	}
-	if next := s.Next(); next != "" {
-		return "next: " + next
-	}
-	return ""
-}
-
 // facts are what an operator asks next.
 func facts(s supervisor.Snapshot) (facts []string) {
 	add := func(holds bool, format string, args ...any) {
@@ -148,7 +213,6 @@ func facts(s supervisor.Snapshot) (facts []string) {
 	add(s.State == supervisor.BackingOff, "attempt %d", s.Attempt)
 	add(s.State == supervisor.Parked, "%s in a row", number(s.Attempt, "failure"))
 	add(s.Incarnation > 1, "%s", number(int(s.Incarnation)-1, "restart"))
-	add(s.Restarts > 0 && s.BudgetLeft >= 0, "%d of %d restarts used", s.Restarts, s.Restarts+s.BudgetLeft)
 	add(s.Abandoned > 0, "%d abandoned", s.Abandoned)
 	add(s.Quorum > 0, "at least %d must be up", s.Quorum)
 	add(s.Optional, "optional")
@@ -159,24 +223,66 @@ func facts(s supervisor.Snapshot) (facts []string) {
 
 // builder makes the rows of the tree, so many and no more.
 type builder struct {
-	now  time.Time
+	clock
+	ask  question
 	left int
 }
 
 func (b *builder) row(s supervisor.Snapshot) rowView {
 	b.left--
-	v := viewNode(s, b.now)
-	v.Open = s.Status != supervisor.Up || len(s.Children) <= maxOpen
+	v := viewNode(s, b.clock)
 	if v.Supervisor && s.Strategy != supervisor.OneForOne {
 		v.Facts = append(v.Facts, s.Strategy.String())
 	}
-	for _, child := range foremost(s.Children, min(maxChildren, b.left)) {
+	shown, most, folds := b.chosen(s), maxChildren, b.folds(s)
+	if folds {
+		most = maxOpen
+	}
+	for _, child := range foremost(shown, min(most, b.left)) {
 		if b.left > 0 {
 			v.Children = append(v.Children, b.row(child))
 		}
 	}
-	v.Hidden = len(s.Children) - len(v.Children)
+	v.More = b.more(s, len(v.Children), len(shown), folds)
 	return v
+}
+
+// folds reports whether a supervisor has too many children to show those that
+// are well unasked.
+func (b *builder) folds(s supervisor.Snapshot) bool {
+	return len(s.Children) > maxOpen && !b.ask.opens(s.Path) && !b.ask.filters()
+}
+
+// chosen are the children that are to be seen.
+func (b *builder) chosen(s supervisor.Snapshot) (chosen []supervisor.Snapshot) {
+	folds := b.folds(s)
+	if !folds && !b.ask.filters() {
+		return s.Children
+	}
+	for i := range s.Children {
+		child := &s.Children[i]
+		if folds && (!isWell(child) || child.Supervisor) || !folds && b.ask.finds(child) {
+			chosen = append(chosen, *child)
+		}
+	}
+	return chosen
+}
+
+// more says what is not shown of a supervisor's children: of those chosen, or of
+// all.
+func (b *builder) more(s supervisor.Snapshot, shown, chosen int, folds bool) *moreView {
+	switch hidden := len(s.Children) - shown; {
+	case b.ask.filters() && chosen > shown:
+		return &moreView{Count: chosen - shown, Word: "more are like that"}
+	case b.ask.filters(), hidden == 0:
+		return nil
+	case folds && chosen == shown:
+		return &moreView{Count: hidden, Word: "that are well", Query: b.ask.opening(s.Path)}
+	case folds:
+		return &moreView{Count: hidden, Word: "more", Query: b.ask.opening(s.Path)}
+	default:
+		return &moreView{Count: hidden, Word: "more"}
+	}
 }
 
 // foremost returns n nodes: all in their order if they are no more, else the
@@ -216,10 +322,22 @@ func viewEvents(events []supervisor.Event) []eventView {
 	for _, e := range events {
 		views = append(views, eventView{
 			Seq: e.Seq, Time: e.Time, Path: e.Path, What: whatOf(e), Look: lookOfEvent(e),
-			Error: textOf(e.Err), Incident: e.Incident, Stack: stackOf(e),
+			Incident: e.Incident,
 		})
+		if v := &views[len(views)-1]; tells(e) {
+			v.Error, v.Stack = textOf(e.Err), stackOf(e)
+		}
 	}
 	return views
+}
+
+// tells reports whether an event is the first to tell its error.
+func tells(e supervisor.Event) bool {
+	switch e.Kind {
+	case supervisor.EventBackingOff, supervisor.EventParked, supervisor.EventHealed:
+		return false
+	}
+	return true
 }
 
 // whatOf says what happened, to whom and why apart.
@@ -260,36 +378,4 @@ func lookOfEvent(e supervisor.Event) look {
 		return lookWait
 	}
 	return lookOff
-}
-
-// number is a count of things, in English.
-func number(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
-}
-
-// span is a length of time for people, in its two largest units.
-func span(d time.Duration) string {
-	d = max(0, d)
-	s, m, h := int(d/time.Second), int(d/time.Minute), int(d/time.Hour)
-	switch {
-	case m == 0:
-		return fmt.Sprintf("%d s", s)
-	case h == 0:
-		return fmt.Sprintf("%d min %d s", m, s%60)
-	case h < 48:
-		return fmt.Sprintf("%d h %d min", h, m%60)
-	}
-	return fmt.Sprintf("%d d %d h", h/24, h%24)
-}
-
-// countdown is a short wait, to a tenth of a second while that tells.
-func countdown(d time.Duration) string {
-	d = max(0, d)
-	if d < 10*time.Second {
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	}
-	return span(d)
 }

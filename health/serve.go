@@ -69,7 +69,9 @@ func listen(addr string) (net.Listener, error) {
 }
 
 func start(listener net.Listener, h http.Handler, l limits) *Server {
+	open, shut := context.WithCancel(context.Background())
 	s := &Server{listener: listener, done: make(chan struct{}), http: http.Server{
+		BaseContext:                  func(net.Listener) context.Context { return open },
 		Handler:                      recovered(bounded(h, l.bodyBytes)),
 		ReadHeaderTimeout:            l.header,
 		ReadTimeout:                  l.read,
@@ -78,6 +80,7 @@ func start(listener net.Listener, h http.Handler, l limits) *Server {
 		MaxHeaderBytes:               l.headerBytes,
 		DisableGeneralOptionsHandler: true,
 	}}
+	s.http.RegisterOnShutdown(shut) // streams end then; no other answer looks
 	go func() {
 		defer close(s.done)
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

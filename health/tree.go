@@ -161,5 +161,5 @@ func stackOf(e supervisor.Event) (stack string) {
 	if stack == "" && errors.As(e.Err, &p) {
 		stack = p.Stack()
 	}
-	return stack
+	return shown(stack, maxStack)
 }

@@ -24,18 +24,19 @@ func (s *Supervisor) Why(path string) string {
 
 // Ailing returns nodes that are no better than worst and are themselves to
 // blame, at most limit of them: workers, and supervisors that do not run. Those
-// that only wait for others come last. total is how many there are. What is Up
-// costs nothing.
-func (s *Supervisor) Ailing(worst Status, limit int) (nodes []Snapshot, total int) {
-	return s.ailingBelow(s.root.path, worst, limit)
+// that only wait for others come last. total is how many there are. The nodes at
+// the paths of without, and all below them, are left out. What is Up costs
+// nothing.
+func (s *Supervisor) Ailing(worst Status, limit int, without ...string) (nodes []Snapshot, total int) {
+	return s.ailingBelow(s.root.path, worst, limit, without...)
 }
 
-func (s *Supervisor) ailingBelow(path string, worst Status, limit int) (nodes []Snapshot, total int) {
+func (s *Supervisor) ailingBelow(path string, worst Status, limit int, without ...string) (nodes []Snapshot, total int) {
 	a := ailing{limit: limit, worst: worst}
 	r, _, _ := s.walk(path) // nil if there is nothing to see
-	a.walk(r)
-	for _, r := range a.waiting {
-		a.pending(r)
+	a.walk(r, leftOut(path, without))
+	for _, p := range a.waiting {
+		a.pending(p.runner, p.without)
 	}
 	return a.nodes, a.total
 }
@@ -46,50 +47,65 @@ type ailing struct {
 	worst   Status
 	nodes   []Snapshot
 	total   int
-	waiting []*runner // have Pending children that were not noted yet
+	waiting []partly // have Pending children that were not noted yet
 }
 
-func (a *ailing) walk(r *runner) {
+func (a *ailing) walk(r *runner, w without) {
 	if r == nil {
 		return
 	}
-	for _, below := range a.visit(r) {
-		a.walk(below)
+	for _, below := range a.visit(r, w) {
+		a.walk(below.runner, below.without)
 	}
 }
 
 // visit notes the children of r and returns the supervisors to go on with.
-func (a *ailing) visit(r *runner) (below []*runner) {
+func (a *ailing) visit(r *runner, w without) (below []partly) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a.total += r.core.counts[allDown]
 	if a.worst >= Degraded {
 		a.total += r.core.counts[allDegraded]
 	}
+	a.total -= a.leftOut(r, w)
 	if r.core.ill.pending != nil {
-		a.waiting = append(a.waiting, r)
+		a.waiting = append(a.waiting, partly{runner: r, without: w})
 	}
-	a.note(r.core, r.core.ill.workers)
+	a.note(r.core, r.core.ill.workers, w)
 	for ch := r.core.ill.supervisors; ch != nil; ch = ch.nextIll {
-		if ch.state.running() && ch.status() <= a.worst {
+		switch {
+		case w.whole(ch.spec.Name):
+		case ch.state.running() && ch.status() <= a.worst:
 			a.total-- // not itself to blame
-			below = append(below, ch.unit.below.Load())
-		} else {
+			below = append(below, partly{runner: ch.unit.below.Load(), without: w[ch.spec.Name]})
+		default:
 			a.noteOne(r.core, ch)
 		}
 	}
 	return below
 }
 
-func (a *ailing) pending(r *runner) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	a.note(r.core, r.core.ill.pending)
+// leftOut counts those children of r that would be in total.
+func (a *ailing) leftOut(r *runner, w without) (n int) {
+	for name := range w {
+		if ch := r.core.byName[name]; ch != nil && w.whole(name) && ch.status() <= a.worst && ch.status() < Up {
+			n++
+		}
+	}
+	return n
 }
 
-func (a *ailing) note(c *core, ch *child) {
+func (a *ailing) pending(r *runner, w without) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a.note(r.core, r.core.ill.pending, w)
+}
+
+func (a *ailing) note(c *core, ch *child, w without) {
 	for ; ch != nil && len(a.nodes) < a.limit; ch = ch.nextIll {
-		a.noteOne(c, ch)
+		if !w.whole(ch.spec.Name) {
+			a.noteOne(c, ch)
+		}
 	}
 }
 

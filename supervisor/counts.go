@@ -43,26 +43,31 @@ func in(count int, holds bool) stake {
 
 // worth is what ch counts for as it is now.
 func (ch *child) worth() stake {
-	status, optional := ch.status(), ch.spec.Optional
+	status := ch.status()
 	starting, stopping, inOrder := ch.state == Starting, ch.state == Stopping, ch.wave != alone
-	s := in(running, starting || stopping || ch.state == Ready) |
+	s := standing(status, ch.spec.Optional) |
+		in(running, starting || stopping || ch.state == Ready) |
 		in(moving, starting || stopping) |
 		in(halting, stopping && inOrder) |
 		in(gating, inOrder && (starting || ch.state == BackingOff || ch.state == Fenced)) |
 		in(awaited, ch.awaited()) |
 		in(significant, ch.spec.Significant && ch.state != Stopped && ch.state != Failed)
 	if status == Up {
-		return s | in(working, true)
+		return s
 	}
 	pending, supervisor := ch.state == Pending, ch.spec.isSupervisor()
-	return s | in(working, status == Degraded) |
-		in(missing, status == Down && !optional) |
-		in(lesser, status == Degraded || optional) |
-		in(allDown, status == Down) |
+	return s | in(allDown, status == Down) |
 		in(allDegraded, status == Degraded) |
 		in(illPending, pending) |
 		in(illSupervisors, supervisor && !pending) |
 		in(illWorkers, !supervisor && !pending)
+}
+
+// standing is what a child of that status does to its supervisor's.
+func standing(status Status, optional bool) stake {
+	return in(working, status != Down) |
+		in(missing, status == Down && !optional) |
+		in(lesser, status == Degraded || status == Down && optional)
 }
 
 // move takes a child from what it was counted for to what it is.

@@ -64,11 +64,19 @@ func (s *Supervisor) find(path string) (snap Snapshot, ok bool) {
 	}
 }
 
-// StatusOf returns the status of the node at path.
-func (s *Supervisor) StatusOf(path string) (Status, error) {
+// StatusOf returns the status of the node at path: as if the nodes at the paths
+// of without, and all below them, were Up. Paths that are not there, or not
+// below path, change nothing. What is left out costs as much as its path is
+// deep, however large the tree is.
+func (s *Supervisor) StatusOf(path string, without ...string) (Status, error) {
 	snap, err := s.Find(path)
 	if err == nil && s.phase.Load() == phaseEnded {
 		err = fmt.Errorf("%s: %w", snap.Path, ErrNotRunning)
+	}
+	if w := leftOut(snap.Path, without); err == nil && len(w) > 0 && snap.State == Ready {
+		if r, _, _ := s.walk(snap.Path); r != nil {
+			return r.statusWithout(w), nil
+		}
 	}
 	return snap.Status, err
 }
