@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -93,7 +92,7 @@ func (p *program) run(ctx context.Context) error {
 
 // close ends what is not the tree's. The probes answer until here.
 func (p *program) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
 	for _, l := range p.listeners {
 		_ = l.Shutdown(ctx) // answers cut off now are cut off for good reason
