@@ -204,6 +204,8 @@ func lastYes(p *process) (last time.Time) {
 	return last
 }
 
+const eventByHTTP = "Warning Unhealthy Readiness probe failed: HTTP probe failed with statuscode: 503"
+
 // TestWhatDescribeShows: kubelet drops the body of an HTTP answer, so that its
 // events never say why; an exec probe of demo healthcheck does.
 func TestWhatDescribeShows(t *testing.T) {
@@ -218,8 +220,8 @@ func TestWhatDescribeShows(t *testing.T) {
 		until(t, "readiness fails", time.Minute, func() bool { return k.failures("Readiness") > 0 })
 		return k.list()[0]
 	}
-	if got, want := event(byHTTP), "Warning Unhealthy Readiness probe failed: HTTP probe failed with statuscode: 503"; got != want {
-		t.Errorf("by HTTP: %q, want %q", got, want)
+	if got := event(byHTTP); got != eventByHTTP {
+		t.Errorf("by HTTP: %q, want %q", got, eventByHTTP)
 	}
 	if got := event(byExec); !strings.Contains(got, "shop/storage/db") || strings.Contains(got, "127.0.0.1") {
 		t.Errorf("by exec: %q, want the path of what is down, and no address", got)

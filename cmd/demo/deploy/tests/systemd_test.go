@@ -21,7 +21,7 @@ func option(t *testing.T, section, name string) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	options, err := unit.Deserialize(f)
+	options, err := unit.DeserializeOptions(f)
 	if err != nil {
 		t.Fatal(err)
 	}
