@@ -3,11 +3,13 @@ package tests
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,14 +62,14 @@ func moduleDir(t *testing.T, module string) string {
 
 // process is a demo that runs.
 type process struct {
-	t                 *testing.T
-	cmd               *exec.Cmd
-	http, probes      string // host:port
-	admin             string
-	terminationLog    string
-	out               output
-	ended             chan struct{}
-	startedAt, endsAt time.Time
+	t              *testing.T
+	cmd            *exec.Cmd
+	http, probes   string // host:port
+	admin          string
+	terminationLog string
+	out            output
+	ended          chan struct{}
+	endsAt         time.Time // read it after ended
 }
 
 type output struct {
@@ -99,7 +101,6 @@ func start(t *testing.T, env []string, args ...string) *process {
 	p.cmd = exec.Command(buildDemo(t), append(flags, args...)...)
 	p.cmd.Env = append([]string{"TMPDIR=" + dir}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	p.startedAt = time.Now()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -174,12 +175,17 @@ func until(t *testing.T, what string, within time.Duration, ok func() bool) {
 	}
 }
 
+// freeAddr returns an address that nobody listens on. Its port is below those
+// that the kernel gives to outgoing connections.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000))))
+		if err == nil {
+			l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }

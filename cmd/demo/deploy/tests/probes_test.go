@@ -126,6 +126,9 @@ func TestATreeThatGaveUpEndsTheProcess(t *testing.T) {
 	if code := p.exit(30 * time.Second); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
+	if by := k.killed(); len(by) > 0 {
+		t.Errorf("it was killed by %v first", by)
+	}
 	message := terminationMessage(t, p.terminationLog)
 	for _, want := range []string{"the shop gave up", "more than 5 restarts", "shop/http", "decided:"} {
 		if !strings.Contains(message, want) {
