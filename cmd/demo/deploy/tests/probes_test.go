@@ -45,7 +45,7 @@ func TestTheStartupThresholdIsKept(t *testing.T) {
 	pod.Spec.Containers[0].StartupProbe.FailureThreshold = 4
 	k := attach(t, pod, p.probes)
 	until(t, "kubelet kills it", time.Minute, func() bool { return len(k.killed()) > 0 })
-	until(t, "kubelet has told why", time.Second, func() bool { return k.failures("Startup") >= 4 })
+	until(t, "kubelet has told why", 10*time.Second, func() bool { return k.failures("Startup") >= 4 })
 	if n := k.failures("Startup"); n != 4 || k.killed()[0] != "startup" {
 		t.Errorf("killed by %v after %d failures of startup, want 4", k.killed(), n)
 	}
@@ -156,9 +156,9 @@ func giveUp(t *testing.T, p *process) {
 	t.Helper()
 	for crash := range 6 {
 		p.chaos("http")
-		until(t, "it has crashed", 10*time.Second, func() bool { return strings.Count(p.out.String(), `"message":"exited"`) > crash })
+		until(t, "it has crashed", 30*time.Second, func() bool { return strings.Count(p.out.String(), `"message":"exited"`) > crash })
 		if crash < 5 {
-			until(t, "it serves again", 10*time.Second, func() bool { return status("http://"+p.probes+"/readyz") == 200 })
+			until(t, "it serves again", 30*time.Second, func() bool { return status("http://"+p.probes+"/readyz") == 200 })
 		}
 	}
 }
@@ -174,7 +174,7 @@ func TestDrain(t *testing.T) {
 	k.terminate()
 	told := time.Now()
 	p.signal(syscall.SIGTERM)
-	until(t, "/readyz says no", time.Second, func() bool { return status("http://"+p.probes+"/readyz") == 503 })
+	until(t, "/readyz says no", 4*time.Second, func() bool { return status("http://"+p.probes+"/readyz") == 503 })
 	t.Logf("/readyz said no %v after SIGTERM", time.Since(told).Round(time.Millisecond))
 	if code := status("http://" + p.http + "/prices"); code != 200 {
 		t.Errorf("GET /prices while it drains: %d", code)

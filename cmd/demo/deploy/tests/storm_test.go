@@ -78,7 +78,7 @@ func TestLivenessFailsAtItsThreshold(t *testing.T) {
 	crash <- struct{}{}
 	until(t, "kubelet would kill it", time.Minute, func() bool { return len(k.killed()) > 0 })
 	want := int(k.pod.Spec.Containers[0].LivenessProbe.FailureThreshold)
-	until(t, "kubelet has told why", time.Second, func() bool { return k.failures("Liveness") >= want })
+	until(t, "kubelet has told why", 10*time.Second, func() bool { return k.failures("Liveness") >= want })
 	if n := k.failures("Liveness"); n != want || k.killed()[0] != "liveness" {
 		t.Errorf("killed by %v after %d failures of liveness, want %d", k.killed(), n, want)
 	}
@@ -186,7 +186,7 @@ func TestACheckThatHangsIsNoStaleGreen(t *testing.T) {
 	until(t, "the pod is ready", time.Minute, k.ready)
 	before := runtime.NumGoroutine()
 	hangs.Store(true)
-	until(t, "the pod is unready", 10*time.Second, func() bool { return !k.ready() })
+	until(t, "the pod is unready", 30*time.Second, func() bool { return !k.ready() })
 	for range 5 {
 		if k.ready() {
 			t.Error("the pod is ready again, and the check hangs still")
