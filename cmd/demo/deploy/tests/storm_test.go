@@ -3,7 +3,9 @@ package tests
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -110,21 +112,35 @@ func TestAStormDelaysNoAnswer(t *testing.T) {
 	if err := sup.WaitReady(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
+	bare := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer bare.Close()
 	began := time.Now()
 	go pace(t.Context(), token, crashes, perMillisecond)
-	var took []time.Duration
+	var ours, others answers
 	for restarts.Load() < crashes {
-		took = append(took, ask(t, "http://"+addr+"/livez"), ask(t, "http://"+addr+"/readyz"))
+		ours = append(ours, ask(t, "http://"+addr+"/livez"), ask(t, "http://"+addr+"/readyz"))
+		others = append(others, ask(t, bare.URL), ask(t, bare.URL))
 		time.Sleep(5 * time.Millisecond)
 	}
-	slices.Sort(took)
-	at := func(percent int) time.Duration { return took[(len(took)-1)*percent/100].Round(10 * time.Microsecond) }
-	t.Logf("%d crashes in %v: %.0f a second; %d answers took %v (median), %v (99 %%), %v (longest)", crashes, time.Since(began).Round(time.Millisecond),
-		crashes/time.Since(began).Seconds(), len(took), at(50), at(99), at(100))
-	const bound = 50 * time.Millisecond
-	if at(99) > bound {
-		t.Errorf("1 answer of 100 took over %v, want at most %v", at(99), bound)
+	t.Logf("%d crashes in %v, %.0f a second", crashes, time.Since(began).Round(time.Millisecond), crashes/time.Since(began).Seconds())
+	t.Logf("%d answers of the probes took %v; %d of a bare server beside them %v", len(ours), ours, len(others), others)
+	const bound = 50 * time.Millisecond // more than a bare server, which waits for the CPU, too
+	if late := ours.at(95) - others.at(95); late > bound {
+		t.Errorf("5 answers of 100 took over %v more than a bare server's, want at most %v", late, bound)
 	}
+}
+
+// answers are how long some took.
+type answers []time.Duration
+
+// at is what so many of a hundred took at most.
+func (a answers) at(percent int) time.Duration {
+	return slices.Sorted(slices.Values(a))[(len(a)-1)*percent/100].Round(10 * time.Microsecond)
+}
+
+// String tells the median, 99 of 100, and the longest.
+func (a answers) String() string {
+	return fmt.Sprintf("%v in the median, %v at 99 %%, %v at worst", a.at(50), a.at(99), a.at(100))
 }
 
 // pace hands out tokens, so many each millisecond on average.
