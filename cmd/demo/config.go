@@ -154,7 +154,7 @@ func (c config) driver() string {
 func (c config) redisConfig() (rediskv.Config, error) {
 	if !strings.Contains(c.redis, "://") {
 		_, port, _ := net.SplitHostPort(c.redis)
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil && c.redis != "" {
+		if _, err := strconv.ParseUint(port, 10, 16); c.redis != "" && (err != nil || strings.Contains(c.redis, "@")) {
 			return rediskv.Config{}, errors.New("it is no host:port and no redis:// URL")
 		}
 		return rediskv.Config{Addr: c.redis}, nil

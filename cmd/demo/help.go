@@ -15,6 +15,7 @@ Usage:
   demo tour [flags]             break it in every way and watch it heal (a minute or two)
   demo chaos [flags] [fault]    break a running shop; without a fault, list them
   demo healthcheck [flags]      ask a running shop how it is: exit code 0 or 1
+  demo manifest [flags]         what a Kubernetes manifest, or a systemd unit, must give it
   demo help                     this text
 
 Flags, the environment variables that stand for them, and their defaults:

@@ -49,6 +49,8 @@ func command(cfg config, args []string, stdout, stderr io.Writer) error {
 		return chaosCommand(cfg, args, stdout)
 	case "healthcheck":
 		return healthcheck(cfg, stdout)
+	case "manifest":
+		return manifest(cfg, stdout)
 	case "help":
 		help(stdout)
 		return nil

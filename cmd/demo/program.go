@@ -3,22 +3,23 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/coppice-go/coppice/health"
+	"github.com/coppice-go/coppice/health/systemd"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
 // program is the shop with what stands around its tree: the listeners of the
-// platform and of the operator, and the customers.
+// platform and of the operator, systemd if it is there, and the customers.
 type program struct {
 	cfg       config
 	shop      *shop
 	sup       *supervisor.Supervisor
 	customers *customers
 	listeners []*health.Server
+	notifier  *systemd.Notifier
 }
 
 // newProgram prepares everything and starts nothing but the two listeners:
@@ -71,7 +72,8 @@ func (p *program) listen(recent *health.Log) error {
 		return fmt.Errorf("-admin: %w", err)
 	}
 	p.listeners = append(p.listeners, admin)
-	return nil
+	p.notifier, err = systemd.Notify(p.sup)
+	return err
 }
 
 // run runs the tree until ctx is done or its root gives up; see
@@ -93,8 +95,11 @@ func (p *program) run(ctx context.Context) error {
 
 // close ends what is not the tree's. The probes answer until here.
 func (p *program) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
+	if p.notifier != nil {
+		p.notifier.Stop()
+	}
 	for _, l := range p.listeners {
 		_ = l.Shutdown(ctx) // answers cut off now are cut off for good reason
 	}

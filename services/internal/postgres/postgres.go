@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,11 +33,23 @@ func Parse(dsn string, timeout time.Duration, writable bool) (s Server, password
 	if err != nil {
 		return Server{}, "", errors.New(`is no PostgreSQL URL or keyword list; write "postgres://user:password@host:5432/database" or "host=… user=…"`)
 	}
+	if misplaced(dsn) {
+		return Server{}, "", errors.New("is a URL with an @ too many; in the user's name and the password write %40 for @, and %2F for /")
+	}
 	conf.ConnectTimeout = timeout
 	if writable {
 		conf.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	return Server{conf, writable}, conf.Password, nil
+}
+
+// misplaced reports whether a URL has an @ where none belongs: then it holds a
+// password that was not escaped, of which pgx takes a part for the host or the
+// database, where errors would tell it.
+func misplaced(dsn string) bool {
+	scheme, rest, _ := strings.Cut(dsn, "://")
+	authority, path, _ := strings.Cut(rest, "/")
+	return strings.HasPrefix(scheme, "postgres") && (strings.Count(authority, "@") > 1 || strings.Contains(path, "@"))
 }
 
 // Open returns a pool, without connecting. All its connections are closed when
