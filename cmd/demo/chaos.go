@@ -49,9 +49,9 @@ type rungs = []supervisor.EventKind
 // faults are what can be broken, in the order of the tour.
 var faults = []fault{
 	{"poison", "Poison the cache's entries", (*shop).poisonCache, "shop/storage/cache/client", rungs{impaired, remedy, recovered}},
-	{"check", "Let a check of the database hang for 2.5 s", (*shop).hangCheck, "shop/storage/db/pool", rungs{impaired, recovered}},
+	{"check", "Let a check of the database hang for 2.5 s", (*shop).hangCheck, "shop/storage/db", rungs{impaired, recovered}},
 	{"flap", "Let the supplier's feed flap for 4 s", (*shop).flapFeed, "shop/jobs/feed", rungs{exited, parkedNow, ready}},
-	{"db", "Take the database's file away for 5 s", (*shop).loseDatabase, "shop/storage/db/pool", rungs{impaired, exited, ready}},
+	{"db", "Take the database's file away for 5 s", (*shop).loseDatabase, "shop/storage/db", rungs{impaired, exited, ready}},
 	{"redis", "Kill the Redis server", (*shop).killRedis, "shop/storage/cache/server", rungs{exited, ready}},
 	{"worker", "Crash the worker that takes the next order", (*shop).crashWorker, "shop/workers/", rungs{exited, ready}},
 	{"stuck", "Let the worker that takes the next order wait for nothing", (*shop).stickWorker, "shop/workers/", rungs{exited, ready}},

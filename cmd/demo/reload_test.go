@@ -10,6 +10,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/coppice-go/coppice/supervisor"
 )
 
 func TestSettingsAreReadWithTheirDefaults(t *testing.T) {
@@ -191,6 +195,25 @@ func TestBadSettingsAreToldBeforeAnythingStarts(t *testing.T) {
 				t.Errorf("it is not told that %s:\n%s", w, out)
 			}
 		}
+	}
+}
+
+func TestSIGHUPBeforeItRunsIsRefusedClearly(t *testing.T) {
+	cfg, _, err := parse([]string{"-addr", freeAddr(t), "-probes", freeAddr(t), "-admin", freeAddr(t), "-config", filepath.Join(t.TempDir(), "shop.json")}, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, cfg.config, `{"workers": 2}`)
+	var told output
+	p, err := newProgram(cfg, zerolog.Nop(), func(supervisor.Event) {})
+	defer p.close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, cfg.config, `{"workers": 3}`)
+	p.reload(t.Context(), zerolog.New(&told))
+	if got := told.String(); !strings.Contains(got, "not reloaded: the shop does not run yet") || strings.Contains(got, "last good") {
+		t.Errorf("it is told:\n%s", got)
 	}
 }
 

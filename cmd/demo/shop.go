@@ -64,7 +64,8 @@ func newShop(cfg config, log zerolog.Logger) (*shop, error) {
 	}
 	s.db = sqldb.New(sqldb.Config{
 		Driver: cfg.driver(), DSN: dsn,
-		ProbeInterval: probeInterval, ProbeTimeout: probeTimeout, FailuresToRestart: 2, Check: s.checkDatabase,
+		ProbeInterval: probeInterval, ProbeTimeout: probeTimeout, FailuresToRestart: 2,
+		Writable: true, Migrate: migrate, Check: s.checkDatabase,
 	})
 	s.redis, s.cache = newCache(cfg)
 	s.workers = workerpool.New(workerpool.Config[string]{

@@ -18,14 +18,11 @@ func (s *shop) tree(set settings) supervisor.Spec {
 		parked(supervisor.Spec{Name: "feed", Run: s.followFeed}),
 	}
 	if set.report > 0 {
-		jobs = append(jobs, lively(every(set.report, s.reportSales).Spec("report"), set.report.String()))
+		jobs = append(jobs, lively(every(set.report, s.report).Spec("report"), set.report.String()))
 	}
 	return supervisor.Spec{Name: "shop", Strategy: supervisor.RestForOne, Children: []supervisor.Spec{
 		{Name: "storage", StopTimeout: 5 * time.Second, Children: []supervisor.Spec{
-			{Name: "db", Strategy: supervisor.RestForOne, Children: []supervisor.Spec{
-				lively(s.db.Spec("pool"), ""),
-				{Name: "schema", Run: s.createSchema},
-			}},
+			lively(s.db.Spec("db"), ""),
 			// However often it fails, the shop does without it rather than give up.
 			{Name: "cache", Strategy: supervisor.RestForOne, Optional: true, Intensity: supervisor.Unlimited, Children: []supervisor.Spec{
 				parked(s.redis.Spec("server")),
