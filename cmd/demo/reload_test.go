@@ -80,8 +80,9 @@ func FuzzSettings(f *testing.F) {
 // node is what the admin side says of one.
 type node struct {
 	Path        string `json:"path"`
-	State       string `json:"state"`
+	Status      string `json:"status"`
 	Incarnation int    `json:"incarnation"`
+	Abandoned   int    `json:"abandoned"`
 	Children    []node `json:"children"`
 }
 
