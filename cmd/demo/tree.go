@@ -42,10 +42,11 @@ func every(d time.Duration, run func(context.Context) error) *periodic.Task {
 	return periodic.New(periodic.Config{Every: d, Immediately: true, FailuresToRestart: 100, Run: run})
 }
 
-// lively bounds the backoff of a node that waits for something outside: an
-// audience is less patient than a production server should be.
+// lively bounds the backoff of a node that waits for something outside: what is
+// back is used again within the interval of a probe, jitter and all. An audience
+// is less patient than a production server should be.
 func lively(spec supervisor.Spec, revision string) supervisor.Spec {
-	spec.Backoff.Max, spec.Revision = 2*time.Second, revision
+	spec.Backoff.Max, spec.Revision = probeInterval*8/10, revision
 	return spec
 }
 
