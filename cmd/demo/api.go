@@ -64,12 +64,12 @@ func (s *shop) refuse(w http.ResponseWriter, err error) {
 func retryAfter(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }
 
 func (s *shop) getPrices(r *http.Request) (int, any, error) {
-	prices, err := s.listPrices(r.Context())
+	prices, err := s.prices.Get(r.Context(), allPrices)
 	return http.StatusOK, prices, err
 }
 
 func (s *shop) getOrder(r *http.Request) (int, any, error) {
-	o, err := s.find(r.Context(), r.PathValue("id"))
+	o, err := s.orders.Get(r.Context(), r.PathValue("id"))
 	return http.StatusOK, o, err
 }
 

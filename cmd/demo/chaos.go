@@ -48,7 +48,7 @@ type rungs = []supervisor.EventKind
 
 // faults are what can be broken, in the order of the tour.
 var faults = []fault{
-	{"poison", "Poison the cache's entries", (*shop).poisonCache, "shop/storage/cache/client", rungs{impaired, remedy, recovered}},
+	{"poison", "Poison the cache until it is purged", (*shop).poisonCache, "shop/storage/cache/client", rungs{impaired, remedy, recovered}},
 	{"check", "Let a check of the database hang for 2.5 s", (*shop).hangCheck, "shop/storage/db", rungs{impaired, recovered}},
 	{"flap", "Let the supplier's feed flap for 4 s", (*shop).flapFeed, "shop/jobs/feed", rungs{exited, parkedNow, ready}},
 	{"db", "Take the database's file away for 5 s", (*shop).loseDatabase, "shop/storage/db", rungs{impaired, exited, ready}},
@@ -127,19 +127,30 @@ func (s *shop) flapFeed(context.Context) error {
 
 func (b *switchboard) flaps() bool { return time.Now().UnixNano() < b.flap.Load() }
 
-// poisonCache makes nonsense of what the cache has: what a bug, or another
-// program, can do to it.
+// poisonCache makes nonsense of the prices in the cache, what a bug or another
+// program can do to it, again and again until somebody purges all.
 func (s *shop) poisonCache(ctx context.Context) error {
 	client, up := s.cache.Client.Peek()
 	if !up {
 		return errors.New("it is down already")
 	}
-	keys, err := entries(ctx, client)
-	for _, key := range append(keys, cachePrefix+"poison") {
-		err = errors.Join(err, client.Set(ctx, key, `[{"item":"kettle","cents":1}]`, time.Minute).Err())
+	if err := client.Set(ctx, poisoner, "", poisoning).Err(); err != nil {
+		return err
 	}
-	return err
+	go func() {
+		ctx := context.WithoutCancel(ctx)
+		for client.Get(ctx, poisoner).Err() == nil { // it has expired or was purged, or the client was replaced
+			_ = client.Set(ctx, pricesPrefix+allPrices, `[{"item":"kettle","cents":1}]`, poisoning)
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	return nil
 }
+
+const (
+	poisoner  = ordersPrefix + "poisoner" // there as long as the poisoning goes on
+	poisoning = 10 * time.Second          // at most
+)
 
 // loseDatabase does what a volume does that is unmounted and comes back. What
 // was committed is safe: SQLite keeps it in the log beside the file.

@@ -95,18 +95,12 @@ func (s *shop) enqueue(id string) {
 	}
 }
 
-// find returns an order, from the cache if it is there. sql.ErrNoRows says
-// that there is none.
-func (s *shop) find(ctx context.Context, id string) (o order, err error) {
-	if s.recall(ctx, "order:"+id, &o) {
-		return o, nil
-	}
+// loadOrder returns an order as the database has it. sql.ErrNoRows says that
+// there is none.
+func (s *shop) loadOrder(ctx context.Context, id string) (o order, err error) {
 	err = s.query(ctx, func(ctx context.Context, db *sqlx.DB) error {
 		return db.GetContext(ctx, &o, db.Rebind(`SELECT `+orderColumns+` FROM demo_orders WHERE id = ?`), id)
 	})
-	if err == nil && o.State == fulfilled {
-		s.remember(ctx, "order:"+id, o) // it will not change any more
-	}
 	return o, err
 }
 

@@ -226,12 +226,17 @@ func TestAPoisonedCacheIsPurged(t *testing.T) {
 	d.until("prices are there", func() bool { return d.get(d.shop+"/prices").code == http.StatusOK })
 	before := d.incarnations()
 	d.chaos("poison")
-	if r := d.get(d.shop + "/prices"); r.code != http.StatusOK || strings.Contains(r.body, `"cents":1}`) {
-		t.Errorf("poison is served: %+v", r)
+	said := func(what string) func() bool {
+		return func() bool {
+			if r := d.get(d.shop + "/prices"); r.code != http.StatusOK || strings.Contains(r.body, `"cents":1}`) {
+				t.Errorf("poison is served: %+v", r)
+			}
+			return slices.Contains(d.logged(what), "shop/storage/cache/client")
+		}
 	}
-	d.until("it is seen", func() bool { return slices.Contains(d.logged("impaired"), "shop/storage/cache/client") })
-	d.until("it is purged", func() bool { return slices.Contains(d.logged("remedy"), "shop/storage/cache/client") })
-	d.until("all is well", func() bool { return slices.Contains(d.logged("recovered"), "shop/storage/cache/client") })
+	d.until("it is seen", said("impaired"))
+	d.until("it is purged", said("remedy"))
+	d.until("all is well", said("recovered"))
 	for path, incarnation := range d.incarnations() {
 		if incarnation != before[path] {
 			t.Errorf("%s was restarted", path)
