@@ -126,7 +126,7 @@ var survivable = slices.Concat(
 	network("redis", func(c *chaos) *faultproxy.Proxy { return c.redisNet }),
 	[]calamity{
 		{"process", "SIGSTOP of the demo", func(c *chaos) { c.signal(syscall.SIGSTOP) }, func(c *chaos) { c.signal(syscall.SIGCONT) }},
-		{"inside", "entries of the cache are poisoned", act("poison"), nil},
+		{"inside", "the cache is poisoned until it is purged", act("poison"), nil},
 		{"inside", "a check of the database hangs", act("check"), nil},
 		{"inside", "the feed flaps", act("flap"), nil},
 		{"inside", "a worker crashes", act("worker"), nil},

@@ -223,8 +223,17 @@ func (c *chaos) closeListener() {
 	}
 }
 
+// shopAnswers waits until the shop answers over a new connection: those that
+// there were outlive the listener.
 func (c *chaos) shopAnswers() time.Time {
-	return c.first("the shop answers", func() bool { return c.get(c.shop+"/").code == http.StatusOK })
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	return c.first("the shop answers", func() bool {
+		resp, err := client.Get(c.shop + "/")
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		return err == nil && resp.StatusCode == http.StatusOK
+	})
 }
 
 func (c *chaos) killDemo() {

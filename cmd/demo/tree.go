@@ -43,10 +43,10 @@ func every(d time.Duration, run func(context.Context) error) *periodic.Task {
 }
 
 // lively bounds the backoff of a node that waits for something outside: what is
-// back is used again within the interval of a probe, jitter and all. An audience
-// is less patient than a production server should be.
+// back is used again within the interval of a probe. An audience is less patient
+// than a production server should be.
 func lively(spec supervisor.Spec, revision string) supervisor.Spec {
-	spec.Backoff.Max, spec.Revision = probeInterval*8/10, revision
+	spec.Backoff.Max, spec.Revision = probeInterval, revision
 	return spec
 }
 
