@@ -114,7 +114,7 @@ type calamity struct {
 
 // everything is what can happen to a shop.
 var everything = slices.Concat(survivable, []calamity{
-	{"process", "SIGKILL of the demo", func(c *chaos) { c.signal(syscall.SIGKILL) }, nil},
+	{"process", "SIGKILL of the demo", hit(syscall.SIGKILL), nil},
 	{"inside", "the listener of the shop closes", act("http"), nil}, // too often, and the root gives up
 })
 
@@ -125,7 +125,7 @@ var survivable = slices.Concat(
 	network("database", func(c *chaos) *faultproxy.Proxy { return c.dbNet }),
 	network("redis", func(c *chaos) *faultproxy.Proxy { return c.redisNet }),
 	[]calamity{
-		{"process", "SIGSTOP of the demo", func(c *chaos) { c.signal(syscall.SIGSTOP) }, func(c *chaos) { c.signal(syscall.SIGCONT) }},
+		{"process", "SIGSTOP of the demo", hit(syscall.SIGSTOP), hit(syscall.SIGCONT)},
 		{"inside", "the cache is poisoned until it is purged", act("poison"), nil},
 		{"inside", "a check of the database hangs", act("check"), nil},
 		{"inside", "the feed flaps", act("flap"), nil},
@@ -157,6 +157,11 @@ func network(name string, of func(*chaos) *faultproxy.Proxy) (list []calamity) {
 			func(c *chaos) { f.begin(of(c)) }, func(c *chaos) { of(c).Pass() }})
 	}
 	return list
+}
+
+// hit signals the demo, which may have ended just now.
+func hit(s syscall.Signal) func(*chaos) {
+	return func(c *chaos) { _ = c.process.Process.Signal(s) }
 }
 
 // act presses a button of the demo, which may be down, or frozen, or have
@@ -364,6 +369,30 @@ func (c *chaos) endsWell() {
 	for _, never := range []string{"DATA RACE", "fatal error:", "panic: ", "goroutine 1 [", password} {
 		if strings.Contains(c.out.String(), never) {
 			c.t.Errorf("the demo said %q", never)
+		}
+	}
+}
+
+func TestTheSameSeedHasTheSameFaults(t *testing.T) {
+	plan := func(seed uint64) string {
+		c := &chaos{rand: rand.New(rand.NewPCG(seed, 0)), decks: map[string][]calamity{}}
+		text := ""
+		for _, of := range [][]calamity{everything, survivable} {
+			for _, s := range c.plan(time.Minute, of) {
+				text += fmt.Sprintln(s.at, s.until, s.name)
+			}
+		}
+		return text
+	}
+	if plan(1) != plan(1) {
+		t.Error("a seed has two plans")
+	}
+	if plan(1) == plan(2) {
+		t.Error("two seeds have one plan")
+	}
+	for _, k := range everything {
+		if !strings.Contains(plan(1), k.name) {
+			t.Errorf("%s: it does not happen within two minutes", k.name)
 		}
 	}
 }
