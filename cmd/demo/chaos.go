@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"text/tabwriter"
 	"time"
@@ -28,7 +29,8 @@ type fault struct {
 	do    func(*shop, context.Context) error
 
 	// How it shows, and heals: the rungs that a node whose path begins so goes
-	// through, of those that count here: it fails, or is only impaired, …
+	// through, of those that count here: it fails, or is only impaired, … None is
+	// a fault that the tree does not see: the tour leaves it out.
 	path  string
 	rungs []supervisor.EventKind
 }
@@ -53,6 +55,7 @@ var faults = []fault{
 	{"flap", "Let the supplier's feed flap for 4 s", (*shop).flapFeed, "shop/jobs/feed", rungs{exited, parkedNow, ready}},
 	{"db", "Take the database's file away for 5 s", (*shop).loseDatabase, "shop/storage/db", rungs{impaired, exited, ready}},
 	{"redis", "Kill the Redis server", (*shop).killRedis, "shop/storage/cache/server", rungs{exited, ready}},
+	{"panic", "Let the job of the next order panic", (*shop).panicJob, "", nil},
 	{"worker", "Crash the worker that takes the next order", (*shop).crashWorker, "shop/workers/", rungs{exited, ready}},
 	{"stuck", "Let the worker that takes the next order wait for nothing", (*shop).stickWorker, "shop/workers/", rungs{exited, ready}},
 	{"hang", "Hang the worker that takes the next order for 15 s, deaf to all", (*shop).hangWorker, "shop/workers/", rungs{abandoned, exited, ready}},
@@ -75,7 +78,8 @@ type switchboard struct {
 }
 
 const (
-	jobCrashes int32 = iota + 1
+	jobPanics int32 = iota + 1
+	jobCrashes
 	jobSticks
 	jobHangs
 )
@@ -83,6 +87,8 @@ const (
 // strike is called by each job, and lets it meet what was prepared for it.
 func (b *switchboard) strike(ctx context.Context) {
 	switch b.job.Swap(0) {
+	case jobPanics:
+		panic("as asked") // the job's failure, and nobody else's: it is tried again
 	case jobCrashes:
 		runtime.Goexit() // unlike a panic it takes the worker with it
 	case jobSticks:
@@ -90,6 +96,11 @@ func (b *switchboard) strike(ctx context.Context) {
 	case jobHangs:
 		time.Sleep(hang) // whatever its context says
 	}
+}
+
+func (s *shop) panicJob(context.Context) error {
+	s.faults.job.Store(jobPanics)
+	return nil
 }
 
 func (s *shop) crashWorker(context.Context) error {
@@ -192,6 +203,11 @@ func (s *shop) crashHTTP(context.Context) error {
 		return errors.New("it is not up yet")
 	}
 	return (*l).Close()
+}
+
+// visible are the faults that the tree sees.
+func visible() []fault {
+	return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.rungs == nil })
 }
 
 // actions are the faults as buttons of the admin page.

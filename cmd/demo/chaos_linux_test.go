@@ -129,6 +129,7 @@ var survivable = slices.Concat(
 		{"inside", "the cache is poisoned until it is purged", act("poison"), nil},
 		{"inside", "a check of the database hangs", act("check"), nil},
 		{"inside", "the feed flaps", act("flap"), nil},
+		{"inside", "a job panics", act("panic"), nil},
 		{"inside", "a worker crashes", act("worker"), nil},
 		{"inside", "a job is stuck", act("stuck"), nil},
 		{"inside", "a job hangs, deaf to all", act("hang"), nil},

@@ -59,6 +59,20 @@ func TestAStuckOrderIsSeenAndFulfilled(t *testing.T) {
 	}
 }
 
+func TestAJobThatPanicsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	d := startReady(t, "-load", "0")
+	before := d.incarnations()
+	d.chaos("panic")
+	id := d.buy()
+	d.until("its order is fulfilled", func() bool { return d.fulfilled(id) })
+	for path, incarnation := range d.incarnations() {
+		if incarnation != before[path] {
+			t.Errorf("%s was restarted", path)
+		}
+	}
+}
+
 func TestACheckThatHangsIsNoRestart(t *testing.T) {
 	t.Parallel()
 	d := startReady(t, "-load", "0")
