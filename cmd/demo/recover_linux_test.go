@@ -131,7 +131,11 @@ func (a ailment) once(c *chaos) sample {
 	}
 	took := max(0, back.Sub(gone)) // the demo may have been answered first
 	inForce := max(0, c.due(a.node, begin, gone).Sub(gone))
-	return sample{took, inForce, max(0, took-inForce)}
+	s := sample{took, inForce, max(0, took-inForce)}
+	if s.beyond > beyondBackoff {
+		c.t.Logf("%+v:\n%s", s, c.story(a.node, begin, gone))
+	}
+	return s
 }
 
 // sinceGone asks the server until it answers, and returns when it did.
@@ -252,6 +256,7 @@ type event struct {
 	Event        string    `json:"event"`
 	Incarnation  uint64    `json:"incarnation"`
 	DelaySeconds float64   `json:"delay_seconds"`
+	Error        string    `json:"error"`
 }
 
 // events returns those of a node since then, in their order.
@@ -263,6 +268,14 @@ func (c *chaos) events(node string, since time.Time) []event {
 	all = slices.DeleteFunc(all, func(e event) bool { return e.Time.Before(since) || !strings.HasPrefix(e.Path, node) })
 	slices.SortFunc(all, func(a, b event) int { return cmp.Compare(a.Seq, b.Seq) })
 	return all
+}
+
+// story tells what happened to the node, by the time since the fault was gone.
+func (c *chaos) story(node string, since, gone time.Time) (text string) {
+	for _, e := range c.events(node, since) {
+		text += fmt.Sprintf("%8.3f %s#%d %s %v %s\n", e.Time.Sub(gone).Seconds(), e.Path, e.Incarnation, e.Event, e.DelaySeconds, e.Error)
+	}
+	return text
 }
 
 // lastOf is when the last such event of the node was, zero if there was none.
