@@ -181,13 +181,13 @@ func (c *chaos) untilRed(node string) {
 	}
 }
 
-// untilGreen asks every other millisecond, and returns when the answer came.
+// untilGreen asks every 5 ms, and returns when the answer came.
 func (c *chaos) untilGreen(node string) time.Time {
 	return c.first("it is ready", func() bool { return c.get(c.probe(node)).code == http.StatusOK })
 }
 
 func (c *chaos) first(what string, ok func() bool) time.Time {
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			c.t.Fatalf("it did not happen that %s", what)
 		}
