@@ -33,7 +33,7 @@ func TestAnOrderIsPlacedOnceForEachKey(t *testing.T) {
 	if code != http.StatusCreated || ids[other.ID] != 0 {
 		t.Errorf("another key: code %d, order %s, want a new one", code, other.ID)
 	}
-	if d.buy() == d.buy() {
+	if one, two := d.buy(), d.buy(); one == two {
 		t.Error("without a key two orders are one")
 	}
 }
