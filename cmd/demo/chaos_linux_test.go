@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -77,7 +78,7 @@ type chaos struct {
 	truth           *truth
 	begin           time.Time
 	decks           map[string][]calamity // to come, by target
-	acts            sync.WaitGroup        // buttons that are being pressed
+	acts            sync.WaitGroup        // buttons that are being pressed, and who watches
 	struck          map[string]int        // by name
 	launches        int                   // after the first
 	crashes         int                   // of the listener, of this process
@@ -169,7 +170,11 @@ func hit(s syscall.Signal) func(*chaos) {
 // nothing to break. It does not wait for that.
 func act(action string) func(*chaos) {
 	return func(c *chaos) {
-		c.acts.Go(func() { c.do(http.MethodPost, c.admin+"/actions/"+action, "") })
+		c.acts.Go(func() {
+			if r := c.do(http.MethodPost, c.admin+"/actions/"+action, ""); r.code/100 != 2 {
+				c.t.Logf("          (%s could not be: %d %s)", action, r.code, r.body)
+			}
+		})
 	}
 }
 
@@ -244,6 +249,7 @@ func (c *chaos) faults() (n int) {
 func (c *chaos) riot(d time.Duration, of []calamity) {
 	c.mayEnd = len(of) == len(everything)
 	c.buyers.come(orderRate)
+	defer c.staysAlive()()
 	var moments []moment
 	for _, s := range c.plan(d, of) {
 		moments = append(moments, moment{s.at, s.name, s.begin})
@@ -259,11 +265,32 @@ func (c *chaos) riot(d time.Duration, of []calamity) {
 		m.do(c)
 		c.struck[m.what]++
 	}
-	c.acts.Wait()
 }
 
-// watch keeps the demo running until then, as a platform does, and that it says
-// that it is alive, as long as that can be known.
+// staysAlive watches, until stop is called, that the demo never says that it is
+// not alive, unless it may end.
+func (c *chaos) staysAlive() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	client := http.Client{Timeout: time.Second}
+	c.acts.Go(func() {
+		for pause(ctx, 100*time.Millisecond) {
+			resp, err := client.Get(c.probes + "/livez")
+			if err != nil {
+				continue // it is frozen, or down
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusOK && !c.mayEnd {
+				c.t.Errorf("/livez says %d", resp.StatusCode)
+			}
+		}
+	})
+	return func() {
+		cancel()
+		c.acts.Wait()
+	}
+}
+
+// watch keeps the demo running until then, as a platform does.
 func (c *chaos) watch(until time.Time) {
 	for {
 		select {
