@@ -169,14 +169,19 @@ func hit(s syscall.Signal) func(*chaos) {
 	return func(c *chaos) { _ = c.process.Process.Signal(s) }
 }
 
-// act presses a button of the demo, which may be down, or frozen, or have
-// nothing to break. It does not wait for that.
+// act presses a button of the demo, again if that is down, or frozen, or has
+// nothing to break just then. Nobody waits for it.
 func act(action string) func(*chaos) {
 	return func(c *chaos) {
 		c.acts.Go(func() {
-			if r := c.do(http.MethodPost, c.admin+"/actions/"+action, ""); r.code/100 != 2 {
-				c.t.Logf("          (%s could not be: %d %s)", action, r.code, r.body)
+			var r response
+			for range 10 {
+				if r = c.do(http.MethodPost, c.admin+"/actions/"+action, ""); r.code/100 == 2 {
+					return
+				}
+				time.Sleep(300 * time.Millisecond)
 			}
+			c.t.Logf("          (%s could not be: %d %s)", action, r.code, strings.TrimSpace(r.body))
 		})
 	}
 }
