@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // api returns the handler of the shop.
@@ -48,6 +49,8 @@ func (s *shop) refuse(w http.ResponseWriter, err error) {
 	switch {
 	case errors.As(err, &bad):
 		http.Error(w, bad.Error(), http.StatusBadRequest)
+	case errors.Is(err, errKeyReused):
+		http.Error(w, errKeyReused.Error(), http.StatusUnprocessableEntity)
 	case errors.Is(err, sql.ErrNoRows):
 		http.Error(w, "there is no such thing", http.StatusNotFound)
 	default:
@@ -61,30 +64,45 @@ func (s *shop) refuse(w http.ResponseWriter, err error) {
 func retryAfter(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }
 
 func (s *shop) getPrices(r *http.Request) (int, any, error) {
-	prices, err := s.listPrices(r.Context())
+	prices, err := s.prices.Get(r.Context(), allPrices)
 	return http.StatusOK, prices, err
 }
 
 func (s *shop) getOrder(r *http.Request) (int, any, error) {
-	o, err := s.find(r.Context(), r.PathValue("id"))
+	o, err := s.orders.Get(r.Context(), r.PathValue("id"))
 	return http.StatusOK, o, err
 }
 
+// postOrder says 201 for a new order, and 200 with the order that there is to
+// who asks again with the same Idempotency-Key (an IETF draft, and what payment
+// APIs do).
 func (s *shop) postOrder(r *http.Request) (int, any, error) {
-	var wish struct {
-		Item     string `json:"item"`
-		Quantity int64  `json:"quantity"`
+	w, err := readWish(r)
+	if err != nil {
+		return 0, nil, badRequest{err}
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 4<<10)).Decode(&wish); err != nil {
-		return 0, nil, badRequest{errors.New(`send {"item":"kettle","quantity":2}`)}
+	o, isNew, err := s.place(r.Context(), w)
+	if isNew {
+		return http.StatusCreated, o, err
 	}
-	if wish.Quantity < 1 || wish.Quantity > 1000 {
-		return 0, nil, badRequest{errors.New("quantity is not within 1 and 1000")}
+	return http.StatusOK, o, err
+}
+
+func readWish(r *http.Request) (wish, error) {
+	w := wish{key: r.Header.Get("Idempotency-Key")}
+	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 4<<10)).Decode(&w); err != nil {
+		return w, errors.New(`send {"item":"kettle","quantity":2}`)
 	}
-	o, err := s.place(r.Context(), wish.Item, wish.Quantity)
-	return http.StatusCreated, o, err
+	if w.Quantity < 1 || w.Quantity > 1000 {
+		return w, errors.New("quantity is not within 1 and 1000")
+	}
+	if len(w.key) > 255 || !utf8.ValidString(w.key) {
+		return w, errors.New("the Idempotency-Key is longer than 255 bytes, or not UTF-8")
+	}
+	return w, nil
 }
 
 func (s *shop) getIndex(w http.ResponseWriter, _ *http.Request) {
-	fmt.Fprint(w, "The shop: GET /prices, POST /orders {\"item\":\"kettle\",\"quantity\":2}, GET /orders/{id}\n")
+	fmt.Fprint(w, "The shop: GET /prices, POST /orders {\"item\":\"kettle\",\"quantity\":2}, GET /orders/{id}\n"+
+		"With an Idempotency-Key, an order that was asked for twice is placed once.\n")
 }

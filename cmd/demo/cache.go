@@ -2,23 +2,26 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/coppice-go/coppice/services/rediscache"
 	"github.com/coppice-go/coppice/services/redisembed"
 	"github.com/coppice-go/coppice/services/rediskv"
 	"github.com/coppice-go/coppice/supervisor"
 )
 
-// The cache's entries begin so, since the server may have others.
-const cachePrefix = "demo:"
+// The keys of the cache begin so, since the server may have others.
+const (
+	pricesPrefix = "demo:prices:"
+	ordersPrefix = "demo:order:"
+)
 
-var errPoisoned = errors.New("an entry of the cache is poisoned")
+// allPrices is the key of the list of prices, the only one with its prefix.
+const allPrices = "all"
 
 // cacheServer is the node below which the cache's client stands.
 type cacheServer interface {
@@ -33,100 +36,68 @@ func (elsewhere) Spec(name string) supervisor.Spec {
 	return supervisor.Spec{Name: name, Run: func(context.Context, func()) error { return supervisor.ErrIgnore }}
 }
 
-// newCache returns the server and its client, whose probe also looks at the
-// entries: poisoned ones are purged, which is cheaper than a restart, and helps
-// where that does not.
-func newCache(cfg config) (cacheServer, *rediskv.KV) {
+// newCaches makes what reads through the cache: the list of prices, and orders.
+// While there is no cache they read the database.
+func (s *shop) newCaches() {
+	s.prices = rediscache.New(rediscache.Config[[]price]{
+		Prefix: pricesPrefix, Load: s.loadPrices, Validate: plausible,
+		TTL: 10 * time.Second, Timeout: cachePatience, LoadTimeout: dbPatience,
+	})
+	s.orders = rediscache.New(rediscache.Config[order]{
+		Prefix: ordersPrefix, Load: s.loadOrder, Validate: final,
+		TTL: time.Minute, Timeout: cachePatience, LoadTimeout: dbPatience,
+	})
+}
+
+// newCache makes the cache's server, if it is the demo's own, and its client.
+// Readers tell its probe of poisoned entries; purging those is cheaper than a
+// restart, and helps where that does not.
+func (s *shop) newCache(cfg config) {
+	s.newCaches()
 	conf, _ := cfg.redisConfig() // it was checked with the flags
 	conf.ProbeInterval, conf.ProbeTimeout, conf.FailuresToRestart = probeInterval, probeTimeout, 2
-	conf.Check = checkCache
-	var kv *rediskv.KV
+	conf.Check = func(ctx context.Context, client *redis.Client) error {
+		return errors.Join(s.prices.Check(ctx, client), s.orders.Check(ctx, client))
+	}
 	conf.Remedies = []supervisor.Remedy{{Name: "purge", Cooldown: time.Second, Do: func(ctx context.Context) error {
-		return kv.Client.Do(ctx, purgeCache)
+		return errors.Join(s.prices.Purge().Do(ctx), s.orders.Purge().Do(ctx))
 	}}}
-	if !cfg.embeddedRedis() {
-		kv = rediskv.New(conf)
-		return elsewhere{}, kv
+	s.redis = elsewhere{}
+	if cfg.embeddedRedis() {
+		server := redisembed.New(redisembed.Config{})
+		s.redis, conf.Dialer = server, server.Dial
 	}
-	server := redisembed.New(redisembed.Config{})
-	conf.Dialer = server.Dial
-	kv = rediskv.New(conf)
-	return server, kv
+	s.cache = rediskv.New(conf)
+	s.prices.Use(&s.cache.Client)
+	s.orders.Use(&s.cache.Client)
 }
 
-// seal and unseal keep a checksum with an entry, so that a poisoned one is
-// never served.
-func seal(v any) []byte {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("bug: %T is no JSON: %v", v, err))
+// plausible returns why a list of prices cannot be right.
+func plausible(_ string, prices []price) error {
+	if len(prices) == 0 {
+		return errors.New("a shop without goods")
 	}
-	return fmt.Appendf(nil, "%08x%s", crc32.ChecksumIEEE(text), text)
-}
-
-func unseal(entry []byte) (text []byte, err error) {
-	if len(entry) < 8 || fmt.Sprintf("%08x", crc32.ChecksumIEEE(entry[8:])) != string(entry[:8]) {
-		return nil, errPoisoned
-	}
-	return entry[8:], nil
-}
-
-// recall reads a value from the cache, and reports whether it was there. A
-// cache that is down is a cache that is empty.
-func (s *shop) recall(ctx context.Context, key string, v any) bool {
-	client, ok := s.cache.Client.Peek()
-	if !ok {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, cachePatience)
-	defer cancel()
-	entry, err := client.Get(ctx, cachePrefix+key).Bytes()
-	if err == nil {
-		entry, err = unseal(entry)
-	}
-	return err == nil && json.Unmarshal(entry, v) == nil
-}
-
-// remember writes a value to the cache, if that works.
-func (s *shop) remember(ctx context.Context, key string, v any) {
-	client, ok := s.cache.Client.Peek()
-	if !ok {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, cachePatience)
-	defer cancel()
-	_ = client.Set(ctx, cachePrefix+key, seal(v), time.Minute).Err()
-}
-
-// entries returns the names of the cache's entries.
-func entries(ctx context.Context, client *redis.Client) (keys []string, err error) {
-	all := client.Scan(ctx, 0, cachePrefix+"*", 1000).Iterator()
-	for all.Next(ctx) {
-		keys = append(keys, all.Val())
-	}
-	return keys, all.Err()
-}
-
-// checkCache looks whether entries are as they were written.
-func checkCache(ctx context.Context, client *redis.Client) error {
-	keys, err := entries(ctx, client)
-	if err != nil || len(keys) == 0 {
-		return err
-	}
-	values, err := client.MGet(ctx, keys...).Result()
-	for i, value := range values {
-		text, there := value.(string)
-		if _, poisoned := unseal([]byte(text)); there && poisoned != nil {
-			return fmt.Errorf("%w: %s", poisoned, keys[i])
+	for _, p := range prices {
+		if p.Cents < 100 {
+			return fmt.Errorf("%s for %d cents", p.Item, p.Cents)
 		}
 	}
-	return err
+	return nil
 }
 
-func purgeCache(ctx context.Context, client *redis.Client) error {
-	keys, err := entries(ctx, client)
-	if err != nil || len(keys) == 0 {
-		return err
+// final returns why an order cannot be in the cache: only there belongs what
+// will not change any more.
+func final(id string, o order) error {
+	if o.ID != id || o.State != fulfilled || o.Cents <= 0 {
+		return fmt.Errorf("it is no fulfilled order %s", id)
 	}
-	return client.Unlink(ctx, keys...).Err()
+	return nil
+}
+
+// forgetPrices has the next reader load them anew. If that fails the old ones
+// are served for a TTL at most.
+func (s *shop) forgetPrices(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, cachePatience)
+	defer cancel()
+	_ = s.prices.Forget(ctx, allPrices)
 }

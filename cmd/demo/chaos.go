@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"text/tabwriter"
 	"time"
@@ -28,7 +29,8 @@ type fault struct {
 	do    func(*shop, context.Context) error
 
 	// How it shows, and heals: the rungs that a node whose path begins so goes
-	// through, of those that count here: it fails, or is only impaired, …
+	// through, of those that count here: it fails, or is only impaired, … None is
+	// a fault that the tree does not see: the tour leaves it out.
 	path  string
 	rungs []supervisor.EventKind
 }
@@ -48,11 +50,12 @@ type rungs = []supervisor.EventKind
 
 // faults are what can be broken, in the order of the tour.
 var faults = []fault{
-	{"poison", "Poison the cache's entries", (*shop).poisonCache, "shop/storage/cache/client", rungs{impaired, remedy, recovered}},
-	{"check", "Let a check of the database hang for 2.5 s", (*shop).hangCheck, "shop/storage/db/pool", rungs{impaired, recovered}},
+	{"poison", "Poison the cache until it is purged", (*shop).poisonCache, "shop/storage/cache/client", rungs{impaired, remedy, recovered}},
+	{"check", "Let a check of the database hang for 2.5 s", (*shop).hangCheck, "shop/storage/db", rungs{impaired, recovered}},
 	{"flap", "Let the supplier's feed flap for 4 s", (*shop).flapFeed, "shop/jobs/feed", rungs{exited, parkedNow, ready}},
-	{"db", "Take the database's file away for 5 s", (*shop).loseDatabase, "shop/storage/db/pool", rungs{impaired, exited, ready}},
+	{"db", "Take the database's file away for 5 s", (*shop).loseDatabase, "shop/storage/db", rungs{impaired, exited, ready}},
 	{"redis", "Kill the Redis server", (*shop).killRedis, "shop/storage/cache/server", rungs{exited, ready}},
+	{"panic", "Let the job of the next order panic", (*shop).panicJob, "", nil},
 	{"worker", "Crash the worker that takes the next order", (*shop).crashWorker, "shop/workers/", rungs{exited, ready}},
 	{"stuck", "Let the worker that takes the next order wait for nothing", (*shop).stickWorker, "shop/workers/", rungs{exited, ready}},
 	{"hang", "Hang the worker that takes the next order for 15 s, deaf to all", (*shop).hangWorker, "shop/workers/", rungs{abandoned, exited, ready}},
@@ -75,7 +78,8 @@ type switchboard struct {
 }
 
 const (
-	jobCrashes int32 = iota + 1
+	jobPanics int32 = iota + 1
+	jobCrashes
 	jobSticks
 	jobHangs
 )
@@ -83,6 +87,8 @@ const (
 // strike is called by each job, and lets it meet what was prepared for it.
 func (b *switchboard) strike(ctx context.Context) {
 	switch b.job.Swap(0) {
+	case jobPanics:
+		panic("as asked") // the job's failure, and nobody else's: it is tried again
 	case jobCrashes:
 		runtime.Goexit() // unlike a panic it takes the worker with it
 	case jobSticks:
@@ -90,6 +96,11 @@ func (b *switchboard) strike(ctx context.Context) {
 	case jobHangs:
 		time.Sleep(hang) // whatever its context says
 	}
+}
+
+func (s *shop) panicJob(context.Context) error {
+	s.faults.job.Store(jobPanics)
+	return nil
 }
 
 func (s *shop) crashWorker(context.Context) error {
@@ -127,19 +138,30 @@ func (s *shop) flapFeed(context.Context) error {
 
 func (b *switchboard) flaps() bool { return time.Now().UnixNano() < b.flap.Load() }
 
-// poisonCache makes nonsense of what the cache has: what a bug, or another
-// program, can do to it.
+// poisonCache makes nonsense of the prices in the cache, what a bug or another
+// program can do to it, again and again until somebody purges all.
 func (s *shop) poisonCache(ctx context.Context) error {
 	client, up := s.cache.Client.Peek()
 	if !up {
 		return errors.New("it is down already")
 	}
-	keys, err := entries(ctx, client)
-	for _, key := range append(keys, cachePrefix+"poison") {
-		err = errors.Join(err, client.Set(ctx, key, `[{"item":"kettle","cents":1}]`, time.Minute).Err())
+	if err := client.Set(ctx, poisoner, "", poisoning).Err(); err != nil {
+		return err
 	}
-	return err
+	go func() {
+		ctx := context.WithoutCancel(ctx)
+		for client.Get(ctx, poisoner).Err() == nil { // it has expired or was purged, or the client was replaced
+			_ = client.Set(ctx, pricesPrefix+allPrices, `[{"item":"kettle","cents":1}]`, poisoning)
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	return nil
 }
+
+const (
+	poisoner  = ordersPrefix + "poisoner" // there as long as the poisoning goes on
+	poisoning = 10 * time.Second          // at most
+)
 
 // loseDatabase does what a volume does that is unmounted and comes back. What
 // was committed is safe: SQLite keeps it in the log beside the file.
@@ -181,6 +203,11 @@ func (s *shop) crashHTTP(context.Context) error {
 		return errors.New("it is not up yet")
 	}
 	return (*l).Close()
+}
+
+// visible are the faults that the tree sees.
+func visible() []fault {
+	return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.rungs == nil })
 }
 
 // actions are the faults as buttons of the admin page.

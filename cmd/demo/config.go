@@ -41,7 +41,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.admin, "admin", "127.0.0.1:8082", "`host:port` of the admin page; elsewhere than on loopback it needs a token")
 	fs.StringVar(&c.adminToken, "admin-token", "", "`secret` that the admin page wants; better given by the environment, which ps does not show")
 	fs.StringVar(&c.db, "db", "", "`driver`, sqlite or postgres; left out, -dsn tells which")
-	fs.StringVar(&c.dsn, "dsn", "", "`DSN` of the database, in which demo_orders and demo_prices are made; left out, a SQLite file that is removed at the end")
+	fs.StringVar(&c.dsn, "dsn", "", "`DSN` of the database, in which the tables demo_orders, demo_prices and demo_schema are made; left out, a SQLite file that is removed at the end")
 	fs.StringVar(&c.redis, "redis", "", "`address` of a Redis server, host:port or redis://user:password@host:port/0; left out, one in this process")
 	fs.Float64Var(&c.load, "load", 4, "`rate` of the built-in customers, in requests per second; 0 is none")
 	fs.StringVar(&c.log, "log", "auto", "`form` of the log, human or json; auto is human on a terminal")

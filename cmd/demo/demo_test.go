@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,9 +65,10 @@ func build(t *testing.T) string {
 // demo is a running demo.
 type demo struct {
 	t       *testing.T
-	process *exec.Cmd
-	flags   []string // where it listens
-	shop    string   // URLs
+	process *exec.Cmd // the last one
+	flags   []string  // where it listens
+	args    []string  // the other ones
+	shop    string    // URLs
 	probes  string
 	admin   string
 	temp    string // its directory for temporary files
@@ -98,22 +100,29 @@ func start(t *testing.T, args ...string) *demo {
 	addr, probes, admin := freeAddr(t), freeAddr(t), freeAddr(t)
 	d := &demo{
 		t: t, shop: "http://" + addr, probes: "http://" + probes, admin: "http://" + admin,
-		flags: []string{"-addr", addr, "-probes", probes, "-admin", admin},
-		temp:  t.TempDir(), ended: make(chan struct{}),
+		flags: []string{"-addr", addr, "-probes", probes, "-admin", admin}, args: args,
+		temp: t.TempDir(),
 	}
-	d.process = exec.Command(build(t), append(d.flags, args...)...)
-	d.process.Env = append(os.Environ(), "TMPDIR="+d.temp)
-	d.process.Stdout, d.process.Stderr = &d.out, &d.out
-	if err := d.process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(d.ended)
-		_ = d.process.Wait() // the code is in ProcessState
-	}()
+	d.launch()
 	t.Cleanup(d.kill)
 	d.until("the probes answer", func() bool { return d.get(d.probes+"/livez").code == http.StatusOK })
 	return d
+}
+
+// launch starts the process; again, if the last one has ended, where it was.
+func (d *demo) launch() {
+	d.t.Helper()
+	process, ended := exec.Command(build(d.t), slices.Concat(d.flags, d.args)...), make(chan struct{})
+	process.Env = append(os.Environ(), "TMPDIR="+d.temp)
+	process.Stdout, process.Stderr = &d.out, &d.out
+	if err := process.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	go func() {
+		defer close(ended)
+		_ = process.Wait() // the code is in ProcessState
+	}()
+	d.process, d.ended = process, ended
 }
 
 // startReady is start, and waits until the shop is ready.
@@ -128,9 +137,12 @@ func (d *demo) kill() {
 	_ = d.process.Process.Kill() // it may have ended
 	<-d.ended
 	if d.t.Failed() {
-		d.t.Logf("the demo's output:\n%s", d.out.String())
+		d.t.Logf("the demo's output:\n%s", tail(d.out.String(), 64<<10))
 	}
 }
+
+// tail returns the end of s: as much as n bytes hold.
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
 
 func (d *demo) signal(s syscall.Signal) {
 	d.t.Helper()

@@ -82,7 +82,7 @@ func TestSIGTERMDrainsInOrder(t *testing.T) {
 		t.Errorf("exit code %d, want %d", code, exitOK)
 	}
 	at := 0
-	for _, path := range []string{"shop/http", "shop/jobs", "shop/workers", "shop/storage/cache", "shop/storage/db/schema", "shop/storage/db/pool", "shop/storage", "shop"} {
+	for _, path := range []string{"shop/http", "shop/jobs", "shop/workers", "shop/storage/cache", "shop/storage/db", "shop/storage", "shop"} {
 		next := slices.Index(d.logged("stopped"), path)
 		if next < at {
 			t.Errorf("%s did not stop in its turn: %v", path, d.logged("stopped"))
@@ -186,8 +186,8 @@ func TestBadInputIsOneLineAndNothingStarts(t *testing.T) {
 		{"chaos everything", "everything"},
 		{"chaos db redis", "redis"},
 		{"tour -redis 127.0.0.1:1", "-redis"},
-		{"-dsn postgres://app:s3cret-hunter2@db:port/shop", "shop/storage/db/pool: "},
-		{"-dsn mysql://app:s3cret-hunter2@db/shop", "shop/storage/db/pool: "},
+		{"-dsn postgres://app:s3cret-hunter2@db:port/shop", "shop/storage/db: "},
+		{"-dsn mysql://app:s3cret-hunter2@db/shop", "shop/storage/db: "},
 		{"-redis redis://:s3cret-hunter2@cache:port", "-redis"},
 		{"-addr " + taken.Addr().String(), "address already in use"},
 		{"-probes " + taken.Addr().String(), "address already in use"},
@@ -205,7 +205,7 @@ func TestBadInputIsOneLineAndNothingStarts(t *testing.T) {
 
 func TestSecretsAreNotTold(t *testing.T) {
 	for _, c := range []struct{ name, flag, value, path string }{
-		{"database", "-dsn", "postgres://app:%s@127.0.0.1:1/shop?sslmode=disable", "shop/storage/db/pool"},
+		{"database", "-dsn", "postgres://app:%s@127.0.0.1:1/shop?sslmode=disable", "shop/storage/db"},
 		{"cache", "-redis", "redis://app:%s@127.0.0.1:1/0", "shop/storage/cache/client"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

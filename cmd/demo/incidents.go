@@ -20,11 +20,11 @@ func (p *program) tellIncidents(ctx context.Context, log zerolog.Logger) <-chan 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		told := map[uint64]bool{}
+		var told map[uint64]bool
 		for pause(ctx, restful/2) {
-			p.tellThose(told, log, restful)
+			told = tellThose(p.sup.Incidents(), told, log, restful)
 		}
-		p.tellThose(told, log, 0)
+		tellThose(p.sup.Incidents(), told, log, 0)
 	}()
 	return done
 }
@@ -41,18 +41,25 @@ func fatal(incidents []supervisor.Incident, root string) (last supervisor.Incide
 	return last
 }
 
-// tellThose logs the incidents that have been over for that long and were not
-// told; 0 is all.
-func (p *program) tellThose(told map[uint64]bool, log zerolog.Logger, over time.Duration) {
-	for _, i := range p.sup.Incidents() {
-		if told[i.ID] || over > 0 && (i.Ended.IsZero() || time.Since(i.Ended) < over) {
-			continue
+// tellThose logs the listed incidents that have been over for that long, 0 is
+// all, and were not told. It returns those of the list that were told by now:
+// what is off the list does not come back.
+func tellThose(list []supervisor.Incident, told map[uint64]bool, log zerolog.Logger, over time.Duration) map[uint64]bool {
+	now := make(map[uint64]bool, len(list))
+	for _, i := range list {
+		rested := over == 0 || !i.Ended.IsZero() && time.Since(i.Ended) >= over
+		if rested && !told[i.ID] {
+			tellIncident(i, log)
 		}
-		told[i.ID] = true
-		line := log.Info()
-		if !i.Healed {
-			line = log.Warn()
-		}
-		line.Uint64("incident", i.ID).Str("at", i.Path).Msg(i.String())
+		now[i.ID] = rested || told[i.ID]
 	}
+	return now
+}
+
+func tellIncident(i supervisor.Incident, log zerolog.Logger) {
+	line := log.Info()
+	if !i.Healed {
+		line = log.Warn()
+	}
+	line.Uint64("incident", i.ID).Str("at", i.Path).Msg(i.String())
 }

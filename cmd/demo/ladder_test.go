@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -58,17 +59,31 @@ func TestAStuckOrderIsSeenAndFulfilled(t *testing.T) {
 	}
 }
 
+func TestAJobThatPanicsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	d := startReady(t, "-load", "0")
+	before := d.incarnations()
+	d.chaos("panic")
+	id := d.buy()
+	d.until("its order is fulfilled", func() bool { return d.fulfilled(id) })
+	for path, incarnation := range d.incarnations() {
+		if incarnation != before[path] {
+			t.Errorf("%s was restarted", path)
+		}
+	}
+}
+
 func TestACheckThatHangsIsNoRestart(t *testing.T) {
 	t.Parallel()
 	d := startReady(t, "-load", "0")
 	before := d.incarnations()
 	d.chaos("check")
-	d.until("it is seen", func() bool { return slices.Contains(d.logged("impaired"), "shop/storage/db/pool") })
+	d.until("it is seen", func() bool { return slices.Contains(d.logged("impaired"), "shop/storage/db") })
 	if r := d.get(d.shop + "/orders/none"); r.code != http.StatusNotFound || !d.ready() {
 		t.Errorf("the shop does not serve while a check hangs: %+v", r)
 	}
-	d.until("it recovers", func() bool { return slices.Contains(d.logged("recovered"), "shop/storage/db/pool") })
-	if after := d.incarnations(); after["shop/storage/db/pool"] != before["shop/storage/db/pool"] {
+	d.until("it recovers", func() bool { return slices.Contains(d.logged("recovered"), "shop/storage/db") })
+	if after := d.incarnations(); after["shop/storage/db"] != before["shop/storage/db"] {
 		t.Error("it was restarted")
 	}
 }
@@ -123,6 +138,25 @@ func count(list []string, s string) (n int) {
 		}
 	}
 	return n
+}
+
+func TestWhichIncidentsWereToldIsRememberedNoLongerThanTheirList(t *testing.T) {
+	var log output
+	var told map[uint64]bool
+	over := time.Now().Add(-time.Hour)
+	for id := uint64(1); id <= 1000; id++ {
+		list := []supervisor.Incident{{ID: id, Ended: over}, {ID: id + 1}}
+		told = tellThose(list, told, zerolog.New(&log), time.Second)
+		if len(told) != len(list) {
+			t.Fatalf("of %d listed incidents %d are remembered", len(list), len(told))
+		}
+	}
+	tellThose([]supervisor.Incident{{ID: 1000, Ended: over}, {ID: 1001}}, told, zerolog.New(&log), 0)
+	for id := 1; id <= 1001; id++ {
+		if n := strings.Count(log.String(), fmt.Sprintf(`"incident":%d,`, id)); n != 1 {
+			t.Errorf("incident %d is told %d times, want once", id, n)
+		}
+	}
 }
 
 // What the platform is told is why the shop gave up, not what happened to fail

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	randv2 "math/rand/v2"
 	"time"
 
@@ -10,8 +12,10 @@ import (
 )
 
 // An order is accepted when its row is written, which is before the customer
-// hears of it. From then on it cannot be lost: it is fulfilled by the workers,
-// or else found again by the sweep.
+// hears of it. From then on it cannot be lost: the row says what is still to be
+// done, whatever becomes of this process. It is fulfilled by the workers, whose
+// queue is in memory, or else found again by the sweep, of the next process if
+// need be.
 type order struct {
 	ID       string `json:"id" db:"id"`
 	Item     string `json:"item" db:"item"`
@@ -26,25 +30,59 @@ const (
 	fulfilled = "fulfilled"
 )
 
-// place accepts an order at the current price. sql.ErrNoRows says that there
-// is no such item.
-func (s *shop) place(ctx context.Context, item string, quantity int64) (order, error) {
-	o := order{ID: rand.Text(), Item: item, Quantity: quantity, State: accepted}
-	err := s.query(ctx, func(ctx context.Context, db *sqlx.DB) error {
-		if err := db.GetContext(ctx, &o.Cents, db.Rebind(`SELECT cents FROM demo_prices WHERE item = ?`), item); err != nil {
+// A wish is what a customer asks for. Who got no answer cannot know whether
+// there is an order now, and asks again with the same key: that makes no other.
+type wish struct {
+	Item     string `json:"item"`
+	Quantity int64  `json:"quantity"`
+	key      string // "" is one that is not asked for again
+}
+
+var errKeyReused = errors.New("this Idempotency-Key was used for another order")
+
+// place accepts an order at the current price, unless the wish has its order
+// already: then that is returned, and isNew is false. sql.ErrNoRows says that
+// there is no such item.
+func (s *shop) place(ctx context.Context, w wish) (o order, isNew bool, err error) {
+	err = s.query(ctx, func(ctx context.Context, db *sqlx.DB) error {
+		o = order{ID: rand.Text(), Item: w.Item, Quantity: w.Quantity, State: accepted}
+		if err := db.GetContext(ctx, &o.Cents, db.Rebind(`SELECT cents FROM demo_prices WHERE item = ?`), w.Item); err != nil {
 			return err
 		}
-		o.Cents *= quantity
-		_, err := db.ExecContext(ctx, db.Rebind(`INSERT INTO demo_orders
-			(id, item, quantity, cents, state, accepted_at) VALUES (?, ?, ?, ?, ?, ?)`),
-			o.ID, o.Item, o.Quantity, o.Cents, o.State, time.Now().UnixMilli())
-		return err
+		o.Cents *= w.Quantity
+		first, err := insert(ctx, db, o, cmp.Or(w.key, o.ID))
+		if isNew = first; err != nil || first {
+			return err
+		}
+		return db.GetContext(ctx, &o, db.Rebind(`SELECT `+orderColumns+` FROM demo_orders WHERE idempotency_key = ?`), w.key)
 	})
-	if err == nil {
+	switch {
+	case err != nil:
+		return o, false, err
+	case o.Item != w.Item || o.Quantity != w.Quantity:
+		return o, false, errKeyReused
+	case o.State == accepted:
 		s.enqueue(o.ID)
 	}
-	return o, err
+	return o, isNew, nil
 }
+
+// insert writes the order's row, and reports whether it was the first with its
+// key. The database decides that, not the shop: two that ask at the same time,
+// of two processes perhaps, cannot both be the first.
+func insert(ctx context.Context, db *sqlx.DB, o order, key string) (first bool, err error) {
+	result, err := db.ExecContext(ctx, db.Rebind(`INSERT INTO demo_orders
+		(id, idempotency_key, item, quantity, cents, state, accepted_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (idempotency_key) DO NOTHING`),
+		o.ID, key, o.Item, o.Quantity, o.Cents, o.State, time.Now().UnixMilli())
+	if err != nil {
+		return false, err
+	}
+	rows, err := result.RowsAffected()
+	return rows == 1, err
+}
+
+const orderColumns = `id, item, quantity, cents, state`
 
 // enqueue gives an order to the workers, unless they have it. If their queue is
 // full the sweep will try again.
@@ -57,18 +95,12 @@ func (s *shop) enqueue(id string) {
 	}
 }
 
-// find returns an order, from the cache if it is there. sql.ErrNoRows says
-// that there is none.
-func (s *shop) find(ctx context.Context, id string) (o order, err error) {
-	if s.recall(ctx, "order:"+id, &o) {
-		return o, nil
-	}
+// loadOrder returns an order as the database has it. sql.ErrNoRows says that
+// there is none.
+func (s *shop) loadOrder(ctx context.Context, id string) (o order, err error) {
 	err = s.query(ctx, func(ctx context.Context, db *sqlx.DB) error {
-		return db.GetContext(ctx, &o, db.Rebind(`SELECT id, item, quantity, cents, state FROM demo_orders WHERE id = ?`), id)
+		return db.GetContext(ctx, &o, db.Rebind(`SELECT `+orderColumns+` FROM demo_orders WHERE id = ?`), id)
 	})
-	if err == nil && o.State == fulfilled {
-		s.remember(ctx, "order:"+id, o) // it will not change any more
-	}
 	return o, err
 }
 

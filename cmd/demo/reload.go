@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"strings"
@@ -39,10 +40,7 @@ func (p *program) reloadOnSignal(ctx context.Context, log zerolog.Logger) {
 func (p *program) reload(ctx context.Context, log zerolog.Logger) {
 	tree, changes, err := p.next()
 	if err != nil {
-		for fault := range strings.Lines(err.Error()) {
-			log.Error().Msg(strings.TrimSpace(fault))
-		}
-		log.Error().Msg("not reloaded: the last good settings hold")
+		tellRefusal(err, log)
 		return
 	}
 	for _, change := range changes {
@@ -53,6 +51,19 @@ func (p *program) reload(ctx context.Context, log zerolog.Logger) {
 		return
 	}
 	log.Info().Int("changes", len(changes)).Msg("reloaded")
+}
+
+// tellRefusal tells why nothing has changed. A tree that does not run cannot be
+// changed: whoever was too early has to ask again.
+func tellRefusal(err error, log zerolog.Logger) {
+	if errors.Is(err, supervisor.ErrNotRunning) {
+		log.Error().Msg("not reloaded: the shop does not run yet, or not any more; send SIGHUP again once it is ready")
+		return
+	}
+	for fault := range strings.Lines(err.Error()) {
+		log.Error().Msg(strings.TrimSpace(fault))
+	}
+	log.Error().Msg("not reloaded: the last good settings hold")
 }
 
 // next is the tree that the settings say now, and what it would change.

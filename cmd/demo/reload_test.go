@@ -10,6 +10,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/coppice-go/coppice/supervisor"
 )
 
 func TestSettingsAreReadWithTheirDefaults(t *testing.T) {
@@ -76,8 +80,9 @@ func FuzzSettings(f *testing.F) {
 // node is what the admin side says of one.
 type node struct {
 	Path        string `json:"path"`
-	State       string `json:"state"`
+	Status      string `json:"status"`
 	Incarnation int    `json:"incarnation"`
+	Abandoned   int    `json:"abandoned"`
 	Children    []node `json:"children"`
 }
 
@@ -194,6 +199,25 @@ func TestBadSettingsAreToldBeforeAnythingStarts(t *testing.T) {
 	}
 }
 
+func TestSIGHUPBeforeItRunsIsRefusedClearly(t *testing.T) {
+	cfg, _, err := parse([]string{"-addr", freeAddr(t), "-probes", freeAddr(t), "-admin", freeAddr(t), "-config", filepath.Join(t.TempDir(), "shop.json")}, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, cfg.config, `{"workers": 2}`)
+	var told output
+	p, err := newProgram(cfg, zerolog.Nop(), func(supervisor.Event) {})
+	defer p.close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, cfg.config, `{"workers": 3}`)
+	p.reload(t.Context(), zerolog.New(&told))
+	if got := told.String(); !strings.Contains(got, "not reloaded: the shop does not run yet") || strings.Contains(got, "last good") {
+		t.Errorf("it is told:\n%s", got)
+	}
+}
+
 // A poisoned cache is purged, and not restarted for it; and its entries are
 // served to nobody.
 func TestAPoisonedCacheIsPurged(t *testing.T) {
@@ -202,12 +226,17 @@ func TestAPoisonedCacheIsPurged(t *testing.T) {
 	d.until("prices are there", func() bool { return d.get(d.shop+"/prices").code == http.StatusOK })
 	before := d.incarnations()
 	d.chaos("poison")
-	if r := d.get(d.shop + "/prices"); r.code != http.StatusOK || strings.Contains(r.body, `"cents":1}`) {
-		t.Errorf("poison is served: %+v", r)
+	said := func(what string) func() bool {
+		return func() bool {
+			if r := d.get(d.shop + "/prices"); r.code != http.StatusOK || strings.Contains(r.body, `"cents":1}`) {
+				t.Errorf("poison is served: %+v", r)
+			}
+			return slices.Contains(d.logged(what), "shop/storage/cache/client")
+		}
 	}
-	d.until("it is seen", func() bool { return slices.Contains(d.logged("impaired"), "shop/storage/cache/client") })
-	d.until("it is purged", func() bool { return slices.Contains(d.logged("remedy"), "shop/storage/cache/client") })
-	d.until("all is well", func() bool { return slices.Contains(d.logged("recovered"), "shop/storage/cache/client") })
+	d.until("it is seen", said("impaired"))
+	d.until("it is purged", said("remedy"))
+	d.until("all is well", said("recovered"))
 	for path, incarnation := range d.incarnations() {
 		if incarnation != before[path] {
 			t.Errorf("%s was restarted", path)

@@ -151,26 +151,57 @@ func (s *server) start() {
 	}
 }
 
-// kill ends the server as a crash does.
+// kill ends the server as a crash does, and returns when all its processes are
+// gone: PostgreSQL does not start beside what is left of an old one.
 func (s *server) kill() {
 	if s.process == nil {
 		return
 	}
-	s.signal(syscall.SIGKILL)
+	for _, pid := range s.signal(syscall.SIGKILL) {
+		s.await(pid, "ZX")
+	}
 	_ = s.process.Wait() // it was killed, it says
 	s.process = nil
 }
 
-// signal signals the server and its children, some of which may end by
-// themselves before their turn.
-func (s *server) signal(sig syscall.Signal) {
-	pid := s.process.Process.Pid
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
-	for _, p := range append([]string{strconv.Itoa(pid)}, strings.Fields(string(children))...) {
+// signal signals the server and its children, and returns them all. The server
+// is stopped before it is asked for its children, so that it makes no more of
+// them; some may end by themselves before their turn.
+func (s *server) signal(sig syscall.Signal) (pids []int) {
+	server := s.process.Process.Pid
+	_ = syscall.Kill(server, syscall.SIGSTOP) // it may have ended
+	s.await(server, "TZX")
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", server))
+	for _, p := range strings.Fields(string(children)) {
 		if pid, err := strconv.Atoi(p); err == nil {
-			_ = syscall.Kill(pid, sig)
+			pids = append(pids, pid)
 		}
 	}
+	pids = append(pids, server)
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, sig)
+	}
+	return pids
+}
+
+// await waits until the process is in one of the states, as proc(5) has them.
+func (s *server) await(pid int, states string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(states, state(pid)); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("process %d is in state %s, want one of %s", pid, state(pid), states)
+		}
+	}
+}
+
+// state is "X" for a process that is gone.
+func state(pid int) string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "X"
+	}
+	_, after, _ := strings.Cut(string(stat), ") ") // the name before it is in parentheses
+	return after[:1]
 }
 
 // find finds a program, or ends the test: where the tests must be complete

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/coppice-go/coppice/services/httpserver"
+	"github.com/coppice-go/coppice/services/rediscache"
 	"github.com/coppice-go/coppice/services/rediskv"
 	"github.com/coppice-go/coppice/services/sqldb"
 	"github.com/coppice-go/coppice/services/workerpool"
@@ -46,6 +47,8 @@ type shop struct {
 	db      *sqldb.DB
 	redis   cacheServer
 	cache   *rediskv.KV
+	prices  *rediscache.Cache[[]price]
+	orders  *rediscache.Cache[order]
 	workers *workerpool.Pool[string] // of orders to fulfil, by ID
 	web     *httpserver.Server
 
@@ -64,9 +67,10 @@ func newShop(cfg config, log zerolog.Logger) (*shop, error) {
 	}
 	s.db = sqldb.New(sqldb.Config{
 		Driver: cfg.driver(), DSN: dsn,
-		ProbeInterval: probeInterval, ProbeTimeout: probeTimeout, FailuresToRestart: 2, Check: s.checkDatabase,
+		ProbeInterval: probeInterval, ProbeTimeout: probeTimeout, FailuresToRestart: 2,
+		Writable: true, Migrate: migrate, Check: s.checkDatabase,
 	})
-	s.redis, s.cache = newCache(cfg)
+	s.newCache(cfg)
 	s.workers = workerpool.New(workerpool.Config[string]{
 		BeatTimeout: jobPatience, DrainTimeout: time.Second, Run: s.fulfil,
 		Attempts: math.MaxInt, Backoff: supervisor.Backoff{Max: 2 * time.Second}, // an accepted order is never given up

@@ -71,7 +71,7 @@ func (g *guide) lead(ctx context.Context) error {
 		ended <- g.run(ctx)
 		end()
 	}()
-	g.say("A shop with %v requests per second is broken in %d ways. Watch it heal, here or at http://%s/\n", g.cfg.load, len(faults), g.listeners[1].Addr())
+	g.say("A shop with %v requests per second is broken in %d ways. Watch it heal, here or at http://%s/\n", g.cfg.load, len(visible()), g.listeners[1].Addr())
 	finished := g.visit(ctx)
 	end()
 	if err := <-ended; err != nil {
@@ -86,8 +86,9 @@ func (g *guide) visit(ctx context.Context) bool {
 	if err := g.sup.WaitReady(ctx, ""); err != nil || !pause(ctx, calm) {
 		return false
 	}
-	for i, f := range faults {
-		g.say("%d/%d  %s (demo chaos %s)", i+1, len(faults), f.label, f.name)
+	stops := visible()
+	for i, f := range stops {
+		g.say("%d/%d  %s (demo chaos %s)", i+1, len(stops), f.label, f.name)
 		s := g.see(ctx, f)
 		if ctx.Err() != nil {
 			return false

@@ -18,14 +18,11 @@ func (s *shop) tree(set settings) supervisor.Spec {
 		parked(supervisor.Spec{Name: "feed", Run: s.followFeed}),
 	}
 	if set.report > 0 {
-		jobs = append(jobs, lively(every(set.report, s.reportSales).Spec("report"), set.report.String()))
+		jobs = append(jobs, lively(every(set.report, s.report).Spec("report"), set.report.String()))
 	}
 	return supervisor.Spec{Name: "shop", Strategy: supervisor.RestForOne, Children: []supervisor.Spec{
 		{Name: "storage", StopTimeout: 5 * time.Second, Children: []supervisor.Spec{
-			{Name: "db", Strategy: supervisor.RestForOne, Children: []supervisor.Spec{
-				lively(s.db.Spec("pool"), ""),
-				{Name: "schema", Run: s.createSchema},
-			}},
+			lively(s.db.Spec("db"), ""),
 			// However often it fails, the shop does without it rather than give up.
 			{Name: "cache", Strategy: supervisor.RestForOne, Optional: true, Intensity: supervisor.Unlimited, Children: []supervisor.Spec{
 				parked(s.redis.Spec("server")),
@@ -45,10 +42,11 @@ func every(d time.Duration, run func(context.Context) error) *periodic.Task {
 	return periodic.New(periodic.Config{Every: d, Immediately: true, FailuresToRestart: 100, Run: run})
 }
 
-// lively bounds the backoff of a node that waits for something outside: an
-// audience is less patient than a production server should be.
+// lively bounds the backoff of a node that waits for something outside: what is
+// back is used again within the interval of a probe. An audience is less patient
+// than a production server should be.
 func lively(spec supervisor.Spec, revision string) supervisor.Spec {
-	spec.Backoff.Max, spec.Revision = 2*time.Second, revision
+	spec.Backoff.Max, spec.Revision = probeInterval, revision
 	return spec
 }
 
