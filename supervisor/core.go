@@ -25,10 +25,10 @@ type core struct {
 	newIncident func() *trouble // never the same, over the whole tree
 
 	siblings
-	stops  *queue // running children that must stop, each once the one after it is gone
-	starts *queue // Pending children that start in order
-	due    *queue // children that wait for a time: to be ready, to have stopped, to start again
-	again  *queue // Strict: children whose failed start is tried again once all is quiet
+	stops  queue // running children that must stop, each once the one after it is gone
+	starts queue // Pending children that start in order
+	due    queue // children that wait for a time: to be ready, to have stopped, to start again
+	again  queue // Strict: children whose failed start is tried again once all is quiet
 	budget budget
 
 	counts counts // over the children; kept by alter
@@ -129,8 +129,7 @@ func newCore(now time.Time, spec *Spec, path string, in surroundings) *core {
 	c.clock, c.now = now, c.at(now)
 	c.budget.limit = spec.Intensity.withDefaults()
 	c.byName = make(map[string]*child, len(spec.Children))
-	c.stops, c.starts, c.again = newQueue(lastFirst), newQueue(firstFirst), newQueue(firstFirst)
-	c.due = newQueue(soonest)
+	c.stops.key, c.starts.key, c.again.key, c.due.key = lastFirst, firstFirst, firstFirst, soonest
 	for i := range spec.Children {
 		c.adopt(&spec.Children[i])
 	}
@@ -155,10 +154,19 @@ func (c *core) adopt(spec *Spec) *child {
 // step takes one input and returns what to do, in order. The slice is good
 // until the next step.
 func (c *core) step(now time.Time, in input) []action {
-	c.clock, c.now, c.out, c.haunted = now, c.at(now), c.out[:0], false
+	c.clock, c.now, c.out, c.haunted = now, c.at(now), emptied(c.out), false
 	c.take(in)
 	c.proceed()
 	return c.out
+}
+
+// emptied returns s to be filled anew. What took very many is not kept: a
+// supervisor can have had a moment for which it never needs room again.
+func emptied[T any](s []T) []T {
+	if cap(s) > 64 {
+		return nil
+	}
+	return s[:0]
 }
 
 // wake returns when step must be called if nothing else happens; zero: never.

@@ -135,7 +135,7 @@ func (c *core) relink() {
 	for ch := c.first; ch != nil; ch = ch.next {
 		c.link(ch)
 	}
-	for _, q := range []*queue{c.stops, c.starts, c.again} {
+	for _, q := range []*queue{&c.stops, &c.starts, &c.again} {
 		q.reorderAll()
 	}
 }

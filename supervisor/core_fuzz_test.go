@@ -502,7 +502,7 @@ func (w *fuzzWorld) step(in input) {
 		name = fmt.Sprintf("op%d %s", in.call.op, in.call.name)
 	}
 	fmt.Fprintf(&w.log, "%v in%d %s %v\n", w.now.Sub(time.Unix(1e9, 0)), in.kind, name, in.err)
-	w.core.clock, w.core.now, w.core.out, w.core.haunted = w.now, w.core.at(w.now), w.core.out[:0], false
+	w.core.clock, w.core.now, w.core.out, w.core.haunted = w.now, w.core.at(w.now), emptied(w.core.out), false
 	w.core.take(in)
 	checked := w.checkFrom(0)
 	for w.core.move() {
@@ -689,7 +689,7 @@ func (w *fuzzWorld) recount() {
 		if waits := ch.state == BackingOff || ch.state == Starting && !ch.spec.isSupervisor(); waits && ch.queue == nil {
 			w.fail("%s is %v and waits for nothing", ch.path, ch.state)
 		}
-		if ch.state == Ready && ch.queue != nil && ch.queue != c.stops {
+		if ch.state == Ready && ch.queue != nil && ch.queue != &c.stops {
 			w.fail("%s is ready and still waits for a time", ch.path)
 		}
 	}

@@ -143,7 +143,7 @@ func (w *fuzzWorld) checkNeeded(ch *child) {
 
 // checkQueues: who waits first is the one whose turn it is.
 func (w *fuzzWorld) checkQueues() {
-	for _, q := range []*queue{w.core.stops, w.core.starts} {
+	for _, q := range []*queue{&w.core.stops, &w.core.starts} {
 		for _, waits := range q.heap {
 			if q.key(waits.child) < q.key(q.peek()) {
 				w.fail("%s waits behind %s", waits.child.path, q.peek().path)
@@ -164,7 +164,7 @@ func (w *fuzzWorld) waitsNoLonger(ch *child) {
 		delete(w.pauses, ch)
 		return
 	}
-	if ch.queue != w.core.due && ch.queue != w.core.again {
+	if ch.queue != &w.core.due && ch.queue != &w.core.again {
 		w.fail("%s is %v and waits for nothing", ch.path, ch.state)
 	}
 	before, waited := w.pauses[ch]

@@ -67,7 +67,7 @@ func (b *inbox) take() []input {
 		return nil
 	}
 	clear(b.spare)
-	b.inputs, b.spare = b.spare[:0], b.inputs
+	b.inputs, b.spare = emptied(b.spare), b.inputs
 	return b.spare
 }
 

@@ -16,8 +16,6 @@ type waiter struct {
 	child *child
 }
 
-func newQueue(key func(*child) uint64) *queue { return &queue{key: key} }
-
 // The orders in which children wait: those that no neighbour holds up come
 // before those that must wait for one.
 func firstFirst(ch *child) uint64 { return ch.rank | held(!ch.mayStart()) }
@@ -75,7 +73,10 @@ func (ch *child) leave() {
 	q.heap[at] = q.heap[last]
 	q.heap[last] = waiter{}
 	q.heap = q.heap[:last]
-	if at < last {
+	switch {
+	case last == 0:
+		q.heap = emptied(q.heap)
+	case at < last:
 		q.fix(at)
 	}
 	ch.queue = nil
