@@ -196,15 +196,23 @@ func (r *runner) act(now time.Time, a *action) {
 	case join:
 		a.within.join()
 	case leave:
-		if healed, ok := a.within.leave(now, a.well); ok {
-			r.tree.feed.emit(healed)
-		}
+		r.leave(now, a)
 	case respec:
 		r.respec(a.child)
 	case handOn:
 		r.handOn(a.child, a.call)
 	case finish:
 		r.over, r.result = true, a.err
+	}
+}
+
+// leave is not inlined, so that an event's size is not on the stack of every
+// step.
+//
+//go:noinline
+func (r *runner) leave(now time.Time, a *action) {
+	if healed, ok := a.within.leave(now, a.well); ok {
+		r.tree.feed.emit(healed)
 	}
 }
 
