@@ -100,9 +100,10 @@ func TestThePageEscapesEverything(t *testing.T) {
 			w.Spec(evil), {Name: `"><script>x`, Children: []supervisor.Spec{{Name: "worker", Run: idle}}}, {Name: "fails", Run: fails},
 		}}
 		tree := suptest.Start(t, spec, supervisor.Options{Observer: recent.Observe})
+		w.Progress("<b>half</b>")
 		w.Panic("</pre><script>")
 		page := get(health.Admin(tree.Supervisor, health.AdminOptions{Log: recent}), "/").Body.String()
-		requireHas(t, page, "decided: &#39;&gt;&lt;b&gt;/", "went down with it: &#39;&gt;&lt;b&gt;/&#34;&gt;&lt;script&gt;x", "&lt;img src=x onerror=&#34;alert(1)&#34;&gt;", "&lt;script&gt;alert(1)", `data-key="&#39;&gt;&lt;b&gt;`)
+		requireHas(t, page, "decided: &#39;&gt;&lt;b&gt;/", "went down with it: &#39;&gt;&lt;b&gt;/&#34;&gt;&lt;script&gt;x", "&lt;img src=x onerror=&#34;alert(1)&#34;&gt;", "&lt;script&gt;alert(1)", `data-key="&#39;&gt;&lt;b&gt;`, "&lt;b&gt;half&lt;/b&gt;, ")
 		requireHasNot(t, page, "<img", "<script>", "<b>", `"><script`)
 	})
 }

@@ -70,6 +70,7 @@ type rowView struct {
 	Budget     *budgetView
 	Facts      []string // beside the state
 	Probe      *probeFact
+	Progress   *progressFact
 	Since      *moment
 	Error      string
 	Past       bool // Error is of an earlier incarnation; it is well now
@@ -134,6 +135,19 @@ type probeFact struct {
 	At   *moment
 }
 
+// A progressFact is what a worker said last of how far it has got.
+type progressFact struct {
+	Line string
+	At   *moment
+}
+
+func viewProgress(s supervisor.Snapshot, c clock) *progressFact {
+	if s.Progress == "" {
+		return nil
+	}
+	return &progressFact{Line: shown(s.Progress, maxText), At: c.ago(s.ProgressAt, "%s ago")}
+}
+
 func viewProbe(s supervisor.Snapshot, c clock) *probeFact {
 	if s.Probe == nil || s.State != supervisor.Ready {
 		return nil
@@ -152,7 +166,7 @@ func viewProbe(s supervisor.Snapshot, c clock) *probeFact {
 func viewNode(s supervisor.Snapshot, c clock) rowView {
 	v := rowView{
 		Path: s.Path, Name: s.Name(), Supervisor: s.Supervisor, Look: lookOf(s), State: stateOf(s),
-		Facts: facts(s), Probe: viewProbe(s, c), Since: c.ago(s.Since, "for %s"), Error: textOf(s.LastErr),
+		Facts: facts(s), Probe: viewProbe(s, c), Progress: viewProgress(s, c), Since: c.ago(s.Since, "for %s"), Error: textOf(s.LastErr),
 	}
 	if s.Restarts > 0 {
 		v.Budget = viewBudget(s)

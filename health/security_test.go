@@ -26,6 +26,7 @@ func TestSecretsAreToldNowhere(t *testing.T) {
 		db, cache := suptest.NewWorker(), suptest.NewWorker()
 		tree := suptest.Start(t, shop(db, cache, suptest.NewWorker()), supervisor.Options{Observer: recent.Observe})
 		cache.Impaired(slips)
+		cache.Progress("asked redis://:hunter2@cache:6379")
 		db.AlwaysStarts(suptest.Attempt{Err: fmt.Errorf("again: %w", slips)})
 		db.Panic("app:hunter2@tcp(db:3306)/shop password=hunter2")
 		tree.Events()
@@ -36,7 +37,7 @@ func TestSecretsAreToldNowhere(t *testing.T) {
 				told += get(h, path, "Accept", accept).Body.String()
 			}
 		}
-		requireHas(t, told, "panic: app:xxxxx@tcp(db:3306)/shop password=xxxxx", "postgres://app:xxxxx@db/shop", "api_key=xxxxx", "Bearer xxxxx")
+		requireHas(t, told, "panic: app:xxxxx@tcp(db:3306)/shop password=xxxxx", "postgres://app:xxxxx@db/shop", "api_key=xxxxx", "Bearer xxxxx", "asked redis://:xxxxx@cache:6379")
 		requireHasNot(t, told, "hunter2")
 	})
 }

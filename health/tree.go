@@ -37,6 +37,8 @@ type nodeJSON struct {
 	NextStart    time.Time  `json:"next_start,omitzero"`
 	LastError    string     `json:"last_error,omitempty"`
 	Impairment   string     `json:"impairment,omitempty"`
+	Progress     string     `json:"progress,omitempty"` // what it said last of how far it has got
+	ProgressAt   time.Time  `json:"progress_at,omitzero"`
 	Abandoned    int        `json:"abandoned,omitempty"`
 	Next         string     `json:"next,omitempty"`     // what the tree does about it
 	Incident     uint64     `json:"incident,omitempty"` // that it is involved in
@@ -99,6 +101,7 @@ func nodeOf(s supervisor.Snapshot) nodeJSON {
 		State: s.State.String(), Status: s.Status.String(), Since: s.Since.UTC(),
 		Incarnation: s.Incarnation, Attempt: s.Attempt, NextStart: s.NextStart.UTC(),
 		LastError: textOf(s.LastErr), Impairment: textOf(s.Impairment), Abandoned: s.Abandoned,
+		Progress: shown(s.Progress, maxText), ProgressAt: s.ProgressAt.UTC(),
 		Next: s.Next(), Incident: s.Incident, DependsOn: s.DependsOn, Probe: probeOf(s.Probe),
 	}
 	if s.Supervisor {

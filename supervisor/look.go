@@ -188,6 +188,7 @@ func (ch *child) snapshot(c *core, now time.Time) Snapshot {
 		snap.Incident = ch.incident.number()
 	}
 	snap.LastErr, snap.Impairment, snap.Abandoned = ch.lastErr, ch.impairment(), int(ch.ghosts)
+	snap.Progress, snap.ProgressAt = ch.unit.said.Load().shown()
 	if ch.spec.Probe != nil { // Apply may have taken it away
 		snap.Probe = ch.unit.care.Load().shown(ch.incarnation)
 	}

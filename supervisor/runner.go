@@ -62,6 +62,7 @@ func (r *runner) inherit(ch *child, before *runner) {
 		ch.incarnation, ch.lastErr = old.incarnation, old.lastErr
 		ch.unit.below.Store(old.unit.below.Load())
 		ch.unit.care.Store(old.unit.care.Load())
+		ch.unit.said.Store(old.unit.said.Load())
 		ch.unit.fellIn = old.unit.fellIn
 	}
 }

@@ -29,6 +29,11 @@ type Snapshot struct {
 	Incident    uint64    // that it is involved in, or was parked over; 0 if in none
 	DependsOn   []string  // names of siblings, as its Spec has it
 
+	// Progress is what the worker said last of how far it has got, "" if it said
+	// nothing, and ProgressAt when: see the function of that name.
+	Progress   string
+	ProgressAt time.Time
+
 	// Probe is what the incarnation's probe found last; nil before its first
 	// check, and without one.
 	Probe *ProbeState

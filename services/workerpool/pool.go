@@ -35,6 +35,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/coppice-go/coppice/services/internal/bell"
@@ -135,6 +136,7 @@ type Pool[J any] struct {
 	jobs *ledger.Ledger[J] // where each job is
 	work bell.Bell         // rung when a job is queued
 	room bell.Bell         // rung when one has left the queue
+	told atomic.Int64      // when a worker said last how far the pool has got, Unix nanoseconds
 }
 
 // DeadJob is a job whose last attempt failed.
@@ -167,6 +169,19 @@ type Stats struct {
 	// QueueAge is for how long the job that is taken next has been queued: it
 	// grows while there are too few workers, or none. Zero if none is queued.
 	QueueAge time.Duration
+}
+
+// String is for people: "12 queued, the oldest for 3s; 4 in flight, 1204 done".
+func (s Stats) String() string {
+	line := fmt.Sprintf("%d queued", s.Queued)
+	if s.Queued > 0 {
+		line += fmt.Sprintf(", the oldest for %v", s.QueueAge.Round(time.Millisecond))
+	}
+	line += fmt.Sprintf("; %d in flight, %d done", s.InFlight, s.Done)
+	if s.Dead > 0 {
+		line += fmt.Sprintf(", %d dead", s.Dead)
+	}
+	return line
 }
 
 // New returns a pool without workers: those run where its Spec stands in a

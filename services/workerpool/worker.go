@@ -31,8 +31,19 @@ func (p *Pool[J]) run(ctx context.Context, ready func()) error {
 			return nil
 		}
 		supervisor.Beat(ctx)
+		p.tell(ctx)
 		p.attempt(ctx, e)
 	}
+}
+
+// tell says how far the pool has got, once a second at most: the worker that
+// takes a job then says it for all.
+func (p *Pool[J]) tell(ctx context.Context) {
+	last, now := p.told.Load(), time.Now().UnixNano()
+	if since := time.Duration(now - last); since >= 0 && since < time.Second || !p.told.CompareAndSwap(last, now) {
+		return // since is negative if the clock was set back
+	}
+	supervisor.Progress(ctx, p.Stats().String())
 }
 
 // next gives the first job of the queue, if there is one, to the caller.

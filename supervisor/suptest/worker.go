@@ -155,6 +155,9 @@ func (w *Worker) Impaired(reason error) {
 	synctest.Wait()
 }
 
+// Progress makes it say how far it has got.
+func (w *Worker) Progress(line string) { supervisor.Progress(w.Context(), line) }
+
 // Context returns the context of the incarnation that runs, nil if none does.
 func (w *Worker) Context() context.Context {
 	w.mu.Lock()
