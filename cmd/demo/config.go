@@ -160,10 +160,25 @@ func (c config) redisConfig() (rediskv.Config, error) {
 		return rediskv.Config{Addr: c.redis}, nil
 	}
 	o, err := redis.ParseURL(c.redis)
+	if misplaced(c.redis) {
+		return rediskv.Config{}, errors.New("it has an @ that is not the one before the host; write %40 for one in the password")
+	}
 	if err != nil {
 		return rediskv.Config{}, errors.New("it is no redis:// URL that can be read")
 	}
 	return rediskv.Config{Addr: o.Addr, Username: o.Username, Password: o.Password, DB: o.DB, TLS: o.TLSConfig}, nil
+}
+
+// misplaced reports whether a URL has an @ that is not the one before its host:
+// of a password that was not escaped a part would be taken for the host, which
+// errors tell.
+func misplaced(url string) bool {
+	_, rest, _ := strings.Cut(url, "://")
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	return strings.Count(authority, "@") > 1 || strings.Contains(rest[len(authority):], "@")
 }
 
 // onLoopback reports whether only this machine reaches addr, as far as can be

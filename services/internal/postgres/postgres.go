@@ -48,8 +48,11 @@ func Parse(dsn string, timeout time.Duration, writable bool) (s Server, password
 // database, where errors would tell it.
 func misplaced(dsn string) bool {
 	scheme, rest, _ := strings.Cut(dsn, "://")
-	authority, path, _ := strings.Cut(rest, "/")
-	return strings.HasPrefix(scheme, "postgres") && (strings.Count(authority, "@") > 1 || strings.Contains(path, "@"))
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	return strings.HasPrefix(scheme, "postgres") && (strings.Count(authority, "@") > 1 || strings.Contains(rest[len(authority):], "@"))
 }
 
 // Open returns a pool, without connecting. All its connections are closed when
