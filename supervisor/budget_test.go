@@ -11,6 +11,7 @@ import (
 
 // TestServicesAreSmall keeps each service to what can be read in one sitting.
 func TestServicesAreSmall(t *testing.T) {
+	onceIsEnough(t)
 	const most = 200
 	services, err := filepath.Glob("../services/*/*.go")
 	if err != nil {

@@ -197,3 +197,11 @@ func looks(tree *suptest.Tree) string {
 	}
 	return fmt.Sprintf("-- %v: %s; storage may restart %d more, shop %d; alive: %v", snap.Status, next, storage.BudgetLeft, snap.BudgetLeft, tree.Alive())
 }
+
+// onceIsEnough is for what reads files, which do not change from one repeat to the next.
+func onceIsEnough(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("reads files: once is enough, without -short")
+	}
+}

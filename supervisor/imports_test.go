@@ -16,6 +16,7 @@ const module = "github.com/coppice-go/coppice"
 // TestImportArrows keeps the shape of the project: who may import whom, and
 // why.
 func TestImportArrows(t *testing.T) {
+	onceIsEnough(t)
 	rules := []struct {
 		in     string   // packages below this folder…
 		not    []string // …and not below these
@@ -71,6 +72,7 @@ func TestImportArrows(t *testing.T) {
 // TestSutureIsImportedByOneFile: the engine is an implementation, and appears
 // in no exported name.
 func TestSutureIsImportedByOneFile(t *testing.T) {
+	onceIsEnough(t)
 	var files []string
 	for file, imports := range importsBelow(t, "..", ".", nil) {
 		if slices.Contains(imports, "github.com/thejerf/suture/v4") {
@@ -85,6 +87,7 @@ func TestSutureIsImportedByOneFile(t *testing.T) {
 // TestTestKitsAreForTests: what makes networks fail, and imports testing, is
 // linked into no program.
 func TestTestKitsAreForTests(t *testing.T) {
+	onceIsEnough(t)
 	kits := []string{"services/internal/servicetest", "services/internal/servers"}
 	for file, imports := range importsBelow(t, "..", ".", kits) {
 		for _, path := range imports {

@@ -233,7 +233,7 @@ func TestSnapshotDrawsTheTree(t *testing.T) { // S36
 func TestSnapshotReadsLargeSupervisorsInBatches(t *testing.T) { // S36
 	spec := supervisor.Spec{Name: "pool", Concurrent: true, Children: []supervisor.Spec{}}
 	idle := supervisor.Func(func(ctx context.Context) error { <-ctx.Done(); return nil })
-	n := scale(2500, 1001)
+	n := scale(2500, 101)
 	for i := range n {
 		spec.Children = append(spec.Children, supervisor.Spec{Name: fmt.Sprint(i), Run: idle})
 	}
