@@ -179,7 +179,7 @@ func (inc *incarnation) ready() {
 		return
 	}
 	inc.heartBegins()
-	inc.pass(&input{kind: becameUp}, inc.deep, nil)
+	inc.pass(&input{kind: becameUp}, inc.deep && inc.orders == nil, nil) // who says it for a supervisor has its steps to make
 }
 
 // report tells the supervisor above how this one is.

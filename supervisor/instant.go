@@ -19,8 +19,9 @@ func (t instant) add(d time.Duration) instant {
 
 func (t instant) sub(u instant) time.Duration { return time.Duration(t - u) }
 
-// at returns the instant of t, which is not before the core was made.
-func (c *core) at(t time.Time) instant { return 1 + instant(t.Sub(c.epoch)) }
+// at returns the instant of t, which is not before the core was made; the last
+// one if t is too far away: a deadline can be.
+func (c *core) at(t time.Time) instant { return instant(1).add(t.Sub(c.epoch)) }
 
 // time returns the wall clock's time at t, as of now.
 func (c *core) time(t instant, now time.Time) time.Time { return now.Add(t.sub(c.at(now))) }

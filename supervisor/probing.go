@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"time"
@@ -78,6 +79,7 @@ func (r *runner) attend(ch *child) {
 
 // run climbs the ladder: check, remedies, restart.
 func (p *prober) run() {
+	pprof.SetGoroutineLabels(p.inc.tree.base) // not those of the worker in whose goroutine it was begun
 	for p.pause() && p.check() {
 		p.tell()
 		for p.failures >= p.Failures {

@@ -20,8 +20,9 @@ type Ref[T any] struct {
 	owner   *incarnation  // the last to run; knows when the next is due
 }
 
-// A lease is one incarnation's right to the Ref. It is over when its context
-// is done, and is never given twice.
+// A lease is one incarnation's right to the Ref, with the value that it is for
+// and that never changes: readers take no lock. It is over when its context is
+// done.
 type lease[T any] struct {
 	ctx   context.Context
 	value T
@@ -33,11 +34,11 @@ type lease[T any] struct {
 // incarnation that is stopping, or was abandoned, cannot be reached.
 func (r *Ref[T]) Run(serve func(ctx context.Context, ready func(T)) error) RunFunc {
 	return func(ctx context.Context, ready func()) error {
-		l, end := r.newLease(ctx)
+		leased, end := r.newLease(ctx)
 		defer end()
 		defer context.AfterFunc(ctx, end)()
 		return serve(ctx, func(v T) {
-			if r.publish(l, v) {
+			if r.publish(leased, v) {
 				ready()
 			}
 		})
@@ -90,33 +91,34 @@ func (r *Ref[T]) RetryAfter() time.Duration {
 	return owner.retryAfter()
 }
 
-// newLease returns a lease that is over with ctx, and the function that ends
-// it and takes its value back. A late end never touches a successor's value.
-func (r *Ref[T]) newLease(ctx context.Context) (l *lease[T], end func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	l = &lease[T]{ctx: ctx}
+// newLease returns the context of one incarnation's leases, which ends with ctx,
+// and the function that ends it and takes the value back. A late end never
+// touches a successor's value.
+func (r *Ref[T]) newLease(ctx context.Context) (leased context.Context, end func()) {
+	leased, cancel := context.WithCancelCause(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.owner = incarnationFrom(ctx)
-	return l, func() {
+	return leased, func() {
 		cancel(ErrReplaced)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.live.CompareAndSwap(l, nil)
+		if l := r.live.Load(); l != nil && l.ctx == leased {
+			r.live.Store(nil)
+		}
 	}
 }
 
-// publish makes v the live value unless l is over. The check and the store are
-// one step: a lease ends before its value is taken back, so whichever of
-// publish and end comes second sees the other.
-func (r *Ref[T]) publish(l *lease[T], v T) bool {
+// publish makes v the live value unless the lease is over. The check and the
+// store are one step: a lease ends before its value is taken back, so whichever
+// of publish and end comes second sees the other.
+func (r *Ref[T]) publish(leased context.Context, v T) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if l.ctx.Err() != nil {
+	if leased.Err() != nil {
 		return false
 	}
-	l.value = v
-	r.live.Store(l)
+	r.live.Store(&lease[T]{leased, v})
 	if r.changed != nil {
 		close(r.changed)
 		r.changed = nil

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -105,8 +106,23 @@ func (r *runner) post(in *input) bool {
 // by is the slot whose goroutine this is, and which can take its next
 // incarnation without being woken; nil for another goroutine.
 func (r *runner) see(in *input, by *slot) {
-	if _, mine := r.inbox.put(in, true); mine && r.drive(by, fewRounds) {
+	_, mine := r.inbox.put(in, true)
+	if !mine {
+		return
+	}
+	defer dieOfBug()
+	if r.drive(by, fewRounds) {
 		r.inbox.yield()
+	}
+}
+
+// dieOfBug ends the process if the steps have panicked: in a worker's goroutine
+// that would be taken for the worker's own panic, by us or by the worker.
+func dieOfBug() {
+	if value := recover(); value != nil {
+		bug := Recovered(value)
+		go panic(fmt.Sprintf("bug: %v\n%s", bug, stackIn(bug)))
+		select {} // nothing goes on
 	}
 }
 
