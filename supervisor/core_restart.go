@@ -1,6 +1,9 @@
 package supervisor
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // exited takes a child's end: as it was told to, or by itself.
 func (c *core) exited(ch *child, end ending) {
@@ -165,7 +168,9 @@ func (c *core) tires(ch *child) bool {
 	if c.settled(ch) {
 		ch.attempt = 0
 	}
-	ch.attempt++
+	if ch.attempt < math.MaxInt32 { // who crashes without a pause comes there within the hour
+		ch.attempt++
+	}
 	return ch.spec.Backoff.exhausted(int(ch.attempt))
 }
 

@@ -19,6 +19,9 @@ import (
 //   - any other error, a panic or runtime.Goexit: it failed.
 //
 // Each call is a fresh incarnation: nothing is handed over from the last one.
+// But goroutines are used again, also for children that are added after others
+// were removed: a worker that has locked its OS thread (runtime.LockOSThread)
+// unlocks it before it returns, or ends by runtime.Goexit, which ends both.
 // ready may be called from any goroutine; calls after the first, and calls
 // after the incarnation has ended, do nothing. context.Cause(ctx) says why the
 // worker is being stopped; see ErrShutdown and the causes beside it.
