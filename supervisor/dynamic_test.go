@@ -493,3 +493,21 @@ func TestSparedGoroutinesAreFewAndUsedAgain(t *testing.T) { // S30
 		change(20, remove)
 	})
 }
+
+// TestAGoroutineThatEndedIsNotUsedAgain: a worker took it along.
+func TestAGoroutineThatEndedIsNotUsedAgain(t *testing.T) { // S30
+	synctest.Test(t, func(t *testing.T) {
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{}}, supervisor.Options{})
+		gone, next := suptest.NewWorker(), suptest.NewWorker()
+		spec := gone.Spec("gone")
+		spec.Restart = supervisor.Temporary
+		if _, err := tree.Add(t.Context(), "app", spec); err != nil {
+			t.Fatal(err)
+		}
+		gone.Do(func() error { runtime.Goexit(); return nil })
+		if _, err := tree.Add(t.Context(), "app", next.Spec("next")); err != nil {
+			t.Fatal(err)
+		}
+		tree.RequireState("app/next", supervisor.Ready)
+	})
+}
