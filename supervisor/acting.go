@@ -55,19 +55,16 @@ func (r *runner) announce() {
 
 func (r *runner) start(ch *child, incident *trouble) {
 	u := &ch.unit
-	if u.slot == nil || u.slot.spent {
-		u.slot = r.engine.add()
+	if !u.slotted {
+		r.engine.hold()
+		u.slotted = true
 	}
 	u.renew(ch.spec)
 	u.inc = newIncarnation(r.tree, r, ch)
 	if o := u.inc.orders; o != nil {
 		o.incident.Store(incident)
 	}
-	if u.slot == r.driver {
-		u.slot.handed = u.inc
-	} else {
-		u.slot.next <- u.inc
-	}
+	r.engine.start(u.inc, r.driver)
 }
 
 // respec shows the child's new Spec to those outside the loop. A probe that is
@@ -116,7 +113,7 @@ func (r *runner) abandon(ch *child) {
 	r.engine.lost.Add(1)
 	r.tree.ghosts.add(ch, r)
 	if inc.fate.CompareAndSwap(fateOpen, fateAbandoned) {
-		ch.unit.slot = nil
+		ch.unit.slotted = false
 		r.tree.tooManyAbandoned()
 		return
 	}
@@ -187,8 +184,8 @@ func (r *runner) schedule(ch *child, due time.Time) {
 
 func (r *runner) release(ch *child) {
 	ch.unit.next.Store(0)
-	if ch.unit.slot != nil {
-		r.engine.release(ch.unit.slot)
-		ch.unit.slot = nil
+	if ch.unit.slotted {
+		r.engine.release()
+		ch.unit.slotted = false
 	}
 }

@@ -46,9 +46,9 @@ func (s *Supervisor) fits(spec Spec) error {
 	v.root(&spec)
 	switch root := s.root.spec; {
 	case spec.Name != root.Name:
-		v.fault(spec.Name, "the root's Name is %q; a tree keeps its name", root.Name)
+		v.fault(place{name: spec.Name}, "the root's Name is %q; a tree keeps its name", root.Name)
 	case spec.Revision != root.Revision:
-		v.fault(spec.Name, "the root's Revision is %q, but was %q: the root does not restart; change those of its Children", spec.Revision, root.Revision)
+		v.fault(place{name: spec.Name}, "the root's Revision is %q, but was %q: the root does not restart; change those of its Children", spec.Revision, root.Revision)
 	}
 	return v.result()
 }

@@ -10,13 +10,13 @@ import (
 // This file looks at the DependsOn of a Spec's children.
 
 // needs checks the DependsOn of s by itself.
-func (v *validator) needs(path string, s, parent *Spec) {
+func (v *validator) needs(at place, s, parent *Spec) {
 	if len(s.DependsOn) > 0 && (parent == nil || parent.Strategy != DependentsForOne) {
-		v.fault(path, "DependsOn, but its supervisor's Strategy is not DependentsForOne; set that, or drop this")
+		v.fault(at, "DependsOn, but its supervisor's Strategy is not DependentsForOne; set that, or drop this")
 	}
 	for i, name := range s.DependsOn {
 		if slices.Contains(s.DependsOn[:i], name) {
-			v.fault(path, "DependsOn names %q twice; once is enough", name)
+			v.fault(at, "DependsOn names %q twice; once is enough", name)
 		}
 	}
 }
@@ -29,14 +29,14 @@ func (v *validator) dependencies(path string, s *Spec) {
 		for _, name := range child.DependsOn {
 			switch on := byName[name]; {
 			case on == nil:
-				v.fault(pathOf(path, child.Name), "DependsOn %q, which is not there; name a sibling", name)
+				v.fault(place{path, child.Name}, "DependsOn %q, which is not there; name a sibling", name)
 			case on.Restart == Temporary:
-				v.fault(pathOf(path, child.Name), "DependsOn %q, which is Temporary and may be forgotten; make that Transient or Permanent", name)
+				v.fault(place{path, child.Name}, "DependsOn %q, which is Temporary and may be forgotten; make that Transient or Permanent", name)
 			}
 		}
 	}
 	for _, circle := range s.circles(byName) {
-		v.fault(pathOf(path, circle[0]), "DependsOn is circular: %s; break the circle", strings.Join(circle, " → "))
+		v.fault(place{path, circle[0]}, "DependsOn is circular: %s; break the circle", strings.Join(circle, " → "))
 	}
 }
 

@@ -1,6 +1,7 @@
 package supervisor_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -478,20 +479,29 @@ func TestSparedGoroutinesAreFewAndUsedAgain(t *testing.T) { // S30
 			return err
 		}
 		remove := func(name string) error { return tree.Remove(ctx, "app/"+name) }
-		change(100, add)
-		if n := inBubble() - before; n < 100 {
-			t.Errorf("%d goroutines run a hundred children", n)
+		change(1000, add)
+		if n := slots(); n < 1000 {
+			t.Errorf("%d goroutines run a thousand children", n)
 		}
-		change(100, remove)
-		if n := inBubble() - before; n != 32 {
+		change(1000, remove)
+		if n := slots(); n != 32 {
 			t.Errorf("%d goroutines wait for children, want 32", n)
 		}
+		if n := inBubble() - before - slots(); n > 2 {
+			t.Errorf("%d goroutines look after those 32", n)
+		}
 		change(20, add)
-		if n := inBubble() - before; n != 32 {
+		if n := slots(); n != 32 {
 			t.Errorf("twenty of 32 are used: %d goroutines, want as many as before", n)
 		}
 		change(20, remove)
 	})
+}
+
+// slots counts the goroutines that run children, or wait for some, in all bubbles.
+func slots() int {
+	buf := make([]byte, 4<<20)
+	return bytes.Count(buf[:runtime.Stack(buf, true)], []byte("supervisor.(*slot).Serve("))
 }
 
 // TestAGoroutineThatEndedIsNotUsedAgain: a worker took it along.

@@ -9,14 +9,14 @@ import (
 
 // A unit is the runner's side of a child: what outlives its incarnations.
 type unit struct {
-	spec   atomic.Pointer[Spec]     // what counts now, for those outside the loop; nil before the first start
-	slot   *slot                    // nil after release
-	inc    *incarnation             // the last one
-	below  atomic.Pointer[runner]   // of a supervisor: its last incarnation's
-	next   atomic.Int64             // when the next start is due, Unix nanoseconds; 0 if none is scheduled
-	care   atomic.Pointer[care]     // of a worker with a probe, once it was ready
-	said   atomic.Pointer[progress] // by a worker, of what it is at; nil: nothing yet
-	fellIn *trouble                 // the last that took it down
+	spec    atomic.Pointer[Spec]     // what counts now, for those outside the loop; nil before the first start
+	inc     *incarnation             // the last one
+	below   atomic.Pointer[runner]   // of a supervisor: its last incarnation's
+	next    atomic.Int64             // when the next start is due, Unix nanoseconds; 0 if none is scheduled
+	care    atomic.Pointer[care]     // of a worker with a probe, once it was ready
+	said    atomic.Pointer[progress] // by a worker, of what it is at; nil: nothing yet
+	fellIn  *trouble                 // the last that took it down
+	slotted bool                     // the engine has a slot for it
 }
 
 // renew makes it ready for another incarnation. It looks before it stores,

@@ -125,67 +125,67 @@ func (p *Probe) spread() time.Duration {
 }
 
 // health checks the fields by which a worker is watched.
-func (v *validator) health(path string, s *Spec) {
-	v.duration(path, "BeatTimeout", s.BeatTimeout)
+func (v *validator) health(at place, s *Spec) {
+	v.duration(at, "BeatTimeout", s.BeatTimeout)
 	if s.isSupervisor() && (s.Probe != nil || s.BeatTimeout != 0) {
-		v.fault(path, "a supervisor has no Probe and no BeatTimeout; set them on its workers")
+		v.fault(at, "a supervisor has no Probe and no BeatTimeout; set them on its workers")
 	}
 	if s.Probe != nil {
-		v.probe(path, s.Probe)
+		v.probe(at, s.Probe)
 	}
 }
 
-func (v *validator) probe(path string, p *Probe) {
+func (v *validator) probe(at place, p *Probe) {
 	if p.Check == nil {
-		v.fault(path, "Probe.Check is nil; say how to check, or leave Probe nil")
+		v.fault(at, "Probe.Check is nil; say how to check, or leave Probe nil")
 	}
 	if !(p.Jitter >= 0 && p.Jitter <= 1) && p.Jitter != NoJitter { // NaN is neither
-		v.fault(path, "Probe.Jitter is %v; use a share from 0 to 1, or NoJitter", p.Jitter)
+		v.fault(at, "Probe.Jitter is %v; use a share from 0 to 1, or NoJitter", p.Jitter)
 	}
-	v.duration(path, "Probe.Interval", p.Interval)
-	v.duration(path, "Probe.Timeout", p.Timeout)
-	v.count(path, "Probe.Failures", p.Failures)
-	v.count(path, "Probe.Successes", p.Successes)
+	v.duration(at, "Probe.Interval", p.Interval)
+	v.duration(at, "Probe.Timeout", p.Timeout)
+	v.count(at, "Probe.Failures", p.Failures)
+	v.count(at, "Probe.Successes", p.Successes)
 	seen := make(map[string]bool, len(p.Remedies))
 	for i := range p.Remedies {
 		name := p.Remedies[i].Name
 		if seen[name] {
-			v.fault(path, "two remedies have the name %q; rename one", name)
+			v.fault(at, "two remedies have the name %q; rename one", name)
 		}
 		seen[name] = true
-		v.remedy(path, &p.Remedies[i])
+		v.remedy(at, &p.Remedies[i])
 	}
 }
 
-func (v *validator) remedy(path string, r *Remedy) {
+func (v *validator) remedy(at place, r *Remedy) {
 	switch {
 	case r.Name == "":
-		v.fault(path, "a remedy has no Name; give it one")
+		v.fault(at, "a remedy has no Name; give it one")
 	case strings.ContainsFunc(r.Name, unicode.IsControl):
-		v.fault(path, "the name of remedy %q holds a control character; remove it", r.Name)
+		v.fault(at, "the name of remedy %q holds a control character; remove it", r.Name)
 	}
 	if r.Do == nil {
-		v.fault(path, "remedy %q has no Do; say what it does", r.Name)
+		v.fault(at, "remedy %q has no Do; say what it does", r.Name)
 	}
 	field := "remedy " + r.Name + "'s "
-	v.duration(path, field+"Timeout", r.Timeout)
-	v.duration(path, field+"Cooldown", r.Cooldown)
-	v.count(path, field+"Attempts", r.Attempts)
+	v.duration(at, field+"Timeout", r.Timeout)
+	v.duration(at, field+"Cooldown", r.Cooldown)
+	v.count(at, field+"Attempts", r.Attempts)
 }
 
-func (v *validator) count(path, field string, n int) {
+func (v *validator) count(at place, field string, n int) {
 	if n < 0 {
-		v.fault(path, "%s is negative (%d); zero means its default", field, n)
+		v.fault(at, "%s is negative (%d); zero means its default", field, n)
 	}
 }
 
 // probe warns of one that takes longer to hang than to wait.
-func (w *warner) probe(path string, probe *Probe) {
+func (w *warner) probe(at place, probe *Probe) {
 	if probe == nil {
 		return
 	}
 	if p := probe.withDefaults(); p.Timeout >= p.Interval {
-		w.warn(path, "its probe's Timeout of %v is not below its Interval of %v: it takes up to %v to notice that it hangs (%d checks of %v, %v apart); shorten the Timeout",
+		w.warn(at, "its probe's Timeout of %v is not below its Interval of %v: it takes up to %v to notice that it hangs (%d checks of %v, %v apart); shorten the Timeout",
 			p.Timeout, p.Interval, time.Duration(p.Failures)*(p.Interval+p.Timeout), p.Failures, p.Timeout, p.Interval)
 	}
 }

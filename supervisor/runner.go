@@ -35,7 +35,7 @@ type runner struct {
 }
 
 func newRunner(self *incarnation) *runner {
-	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path()), watch: newWatchdog(&self.tree.stuck)}
+	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path(), len(self.spec().Children)), watch: newWatchdog(&self.tree.stuck)}
 	r.core = newCore(time.Now(), self.spec(), self.path(), surroundings{
 		haunts:      func(ch *child) int { return r.tree.ghosts.claim(ch, r) },
 		newIncident: r.tree.incidents.begin,
@@ -46,7 +46,6 @@ func newRunner(self *incarnation) *runner {
 	before := self.child.unit.below.Load()
 	for ch := r.core.first; ch != nil; ch = ch.next {
 		r.inherit(ch, before)
-		ch.unit.slot = r.engine.add()
 	}
 	r.post(&input{kind: began}) // before anybody can find r, and call
 	return r
@@ -70,7 +69,6 @@ func (r *runner) inherit(ch *child, before *runner) {
 
 // loop runs the supervisor until all its children have ended. It drives first.
 func (r *runner) loop() error {
-	r.engine.serve()
 	if r.self.ctx.Err() != nil { // before anything starts
 		r.step(time.Now(), r.toldStop())
 	}

@@ -26,12 +26,10 @@ func newTestRunnerOf(t *testing.T, children ...Spec) *runner {
 	}
 	sup.base = context.Background()
 	r := newRunner(newIncarnation(sup, nil, sup.root))
-	r.engine.serve()
 	t.Cleanup(func() {
-		for ch := r.core.first; ch != nil; ch = ch.next {
-			r.release(ch)
+		if !r.inbox.closed {
+			r.end()
 		}
-		r.end()
 	})
 	return r
 }

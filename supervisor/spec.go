@@ -239,12 +239,22 @@ func (s *Spec) stopTimeout() time.Duration {
 
 // clone copies the tree, so that the caller may go on changing its own.
 func (s Spec) clone() Spec {
-	s.Probe = s.Probe.clone()
-	s.Children, s.DependsOn = slices.Clone(s.Children), slices.Clone(s.DependsOn)
-	for i := range s.Children {
-		s.Children[i] = s.Children[i].clone()
-	}
+	s.own()
 	return s
+}
+
+// own makes a copy of a Spec independent of the one that it was copied from.
+func (s *Spec) own() {
+	s.Probe, s.DependsOn = s.Probe.clone(), slices.Clone(s.DependsOn)
+	if s.Children == nil {
+		return
+	}
+	children := make([]Spec, len(s.Children))
+	for i := range children {
+		children[i] = s.Children[i]
+		children[i].own()
+	}
+	s.Children = children
 }
 
 func orDefault[T comparable](v, fallback T) T {

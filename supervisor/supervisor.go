@@ -92,10 +92,11 @@ func New(spec Spec, opts Options) (*Supervisor, error) {
 
 func (o Options) validate(spec Spec) error {
 	var v validator
-	v.duration("Options", "DrainDelay", o.DrainDelay)
-	v.duration("Options", "GracePeriod", o.GracePeriod)
+	options := place{name: "Options"}
+	v.duration(options, "DrainDelay", o.DrainDelay)
+	v.duration(options, "GracePeriod", o.GracePeriod)
 	if o.EventBuffer < 0 {
-		v.fault("Options", "EventBuffer is %d; zero means its default", o.EventBuffer)
+		v.fault(options, "EventBuffer is %d; zero means its default", o.EventBuffer)
 	}
 	v.root(&spec)
 	return v.result()
