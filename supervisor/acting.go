@@ -110,14 +110,14 @@ func (r *runner) hurry(ch *child, deadline time.Time) {
 // later finds it, and one that has ended just now takes it back.
 func (r *runner) abandon(ch *child) {
 	inc := ch.unit.inc
-	r.engine.lost.Add(1)
+	r.engine.lose(1)
 	r.tree.ghosts.add(ch, r)
 	if inc.fate.CompareAndSwap(fateOpen, fateAbandoned) {
 		ch.unit.slotted = false
 		r.tree.tooManyAbandoned()
 		return
 	}
-	r.engine.lost.Add(-1)
+	r.engine.lose(-1)
 	r.tree.ghosts.ended(ch.path, inc.number)
 }
 
@@ -185,7 +185,7 @@ func (r *runner) schedule(ch *child, due time.Time) {
 func (r *runner) release(ch *child) {
 	ch.unit.next.Store(0)
 	if ch.unit.slotted {
-		r.engine.release()
+		r.engine.release(1)
 		ch.unit.slotted = false
 	}
 }

@@ -12,15 +12,123 @@ import (
 // This is the only file that knows suture. It runs the goroutines, and decides
 // nothing: to suture, every slot is a service that never fails.
 
-// An engine runs the incarnations of one supervisor's children: its slots take
-// them from a channel, whichever is free.
+// An engine runs the incarnations of children: its slots take them from a
+// channel, whichever is free. Small supervisors below the same one share an
+// engine, whose making would be most of what each of them costs.
 type engine struct {
-	path  string
-	work  chan *incarnation // never more than there are free slots; nil ends one
-	made  int               // slots, ever
-	spare int               // of them, which no child has
-	racks sync.WaitGroup    // that are served
-	lost  atomic.Int32      // slots of abandoned incarnations that still run
+	path string            // of the supervisor above those that use it
+	work chan *incarnation // never more than there are free slots; nil ends one
+
+	mu     sync.Mutex // guards all below
+	users  int        // supervisors
+	slots  int        // all but those that are lost
+	spare  int        // of them, which no child has
+	lost   int        // those of abandoned incarnations that still run
+	served sync.WaitGroup
+}
+
+const (
+	backlog  = 16  // starts that wait until a slot is free
+	rackSize = 128 // slots of a rack, and of an engine that is shared, at most
+	maxSpare = 32  // slots of children that are gone: who removes one often adds another
+)
+
+// newEngine returns an engine with slots for the n children of one supervisor,
+// and more for others.
+func newEngine(path string, n, more int) *engine {
+	e := &engine{path: path, work: make(chan *incarnation, backlog), users: 1}
+	if all := n + more; all > 0 {
+		e.slots, e.spare = all, more
+		e.rack(all)
+	}
+	return e
+}
+
+// join has one more supervisor use the engine, with slots for n children. It
+// reports false if it has no room for so many, or everybody has left it.
+func (e *engine) join(n int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.users == 0 || e.slots-e.spare+n > rackSize {
+		return false
+	}
+	e.users++
+	e.reserve(n)
+	return true
+}
+
+// hold keeps a slot for one more child.
+func (e *engine) hold() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.reserve(1)
+}
+
+// reserve keeps n slots. An engine without them makes as many as it has, as
+// slices grow.
+func (e *engine) reserve(n int) {
+	if n > e.spare {
+		more := max(n-e.spare, min(e.slots, rackSize))
+		e.slots, e.spare = e.slots+more, e.spare+more
+		e.rack(more)
+	}
+	e.spare -= n
+}
+
+// start has inc run, in the goroutine of by if that is free: it need not be
+// woken.
+func (e *engine) start(inc *incarnation, by *slot) {
+	if by != nil && by.next == nil {
+		by.next = inc
+	} else {
+		e.work <- inc
+	}
+}
+
+// release takes n slots back from children whose incarnations, if they had any,
+// have ended.
+func (e *engine) release(n int) {
+	e.mu.Lock()
+	e.spare += n
+	surplus := max(0, min(n, e.spare-maxSpare))
+	e.slots, e.spare = e.slots-surplus, e.spare-surplus
+	e.mu.Unlock()
+	for range surplus {
+		e.work <- nil
+	}
+}
+
+// lose gives up n slots whose incarnations are abandoned. It is undone if they
+// have ended just now.
+func (e *engine) lose(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.slots, e.lost = e.slots-n, e.lost+n
+}
+
+// found is told that a lost slot has come to its end.
+func (e *engine) found() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lost--
+}
+
+// leave is for a supervisor whose children are gone, but still have so many
+// slots. The last to leave ends the engine, and waits until every slot has come
+// to its end, unless some belong to abandoned incarnations.
+func (e *engine) leave(held int) {
+	e.mu.Lock()
+	e.users--
+	last, lost := e.users == 0, e.lost
+	e.mu.Unlock()
+	if !last {
+		e.release(held)
+		return
+	}
+	close(e.work)
+	if lost == 0 {
+		e.served.Wait()
+	}
 }
 
 // A rack is a suture.Supervisor and the slots that it serves: they are added
@@ -31,26 +139,6 @@ type rack struct {
 	engine *engine
 	left   atomic.Int32 // slots that are not at their end
 	cancel context.CancelFunc
-}
-
-const (
-	backlog  = 16  // starts that wait until a slot is free
-	rackSize = 128 // slots at most
-	maxSpare = 32  // who removes a child often adds another
-)
-
-// newEngine returns an engine with slots for n children.
-func newEngine(path string, n int) *engine {
-	e := &engine{path: path, work: make(chan *incarnation, backlog)}
-	if n > 0 {
-		e.grow(n)
-	}
-	return e
-}
-
-func (e *engine) grow(n int) {
-	e.made, e.spare = e.made+n, e.spare+n
-	e.rack(n)
 }
 
 // rack makes n slots, and has them served: as many as fit, and after them a
@@ -74,7 +162,14 @@ func (e *engine) rack(n int) {
 	if n -= len(slots); n > 0 {
 		sup.Add(&supply{e, n})
 	}
-	e.racks.Go(func() { _ = sup.Serve(ctx) }) // ctx.Err(): how it ends
+	e.served.Go(func() { _ = sup.Serve(ctx) }) // ctx.Err(): how it ends
+}
+
+// leave ends the rack with its last slot.
+func (r *rack) leave() {
+	if r.left.Add(-1) == 0 {
+		r.cancel()
+	}
 }
 
 // A supply makes more racks.
@@ -83,49 +178,12 @@ type supply struct {
 	slots  int
 }
 
+// String spares suture printing the whole value.
 func (s *supply) String() string { return s.engine.path }
 
 func (s *supply) Serve(context.Context) error {
 	s.engine.rack(s.slots)
 	return suture.ErrDoNotRestart
-}
-
-// hold keeps a slot for a child. An engine without any makes as many as it has
-// made before, as slices grow.
-func (e *engine) hold() {
-	if e.spare == 0 {
-		e.grow(min(max(1, e.made), rackSize))
-	}
-	e.spare--
-}
-
-// release takes a slot back from a child whose incarnation, if it had any, has
-// ended.
-func (e *engine) release() {
-	if e.spare >= maxSpare {
-		e.work <- nil
-	} else {
-		e.spare++
-	}
-}
-
-// start has inc run, by the goroutine of by if that is free: it need not be
-// woken.
-func (e *engine) start(inc *incarnation, by *slot) {
-	if by != nil && by.next == nil {
-		by.next = inc
-	} else {
-		e.work <- inc
-	}
-}
-
-// close ends the engine once every slot has come to its end. It waits for
-// that, unless some belong to abandoned incarnations.
-func (e *engine) close() {
-	close(e.work)
-	if e.lost.Load() == 0 {
-		e.racks.Wait()
-	}
 }
 
 // A slot is a goroutine for incarnations, as a suture service. It runs one after
@@ -163,14 +221,7 @@ func (s *slot) ended(inc *incarnation, err error) {
 	s.deep = s.deep || !inc.told.Load()
 	if !inc.end(s, err) {
 		s.lost = true
-		s.rack.engine.lost.Add(-1)
-	}
-}
-
-// leave ends the rack with its last slot.
-func (r *rack) leave() {
-	if r.left.Add(-1) == 0 {
-		r.cancel()
+		s.rack.engine.found()
 	}
 }
 

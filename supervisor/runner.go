@@ -17,7 +17,8 @@ type runner struct {
 	tree    *Supervisor
 	self    *incarnation
 	inbox   inbox
-	engine  *engine
+	engine  *engine // of the children
+	lodging lodging
 	watch   *watchdog
 	probers sync.WaitGroup // of probed incarnations
 
@@ -35,7 +36,7 @@ type runner struct {
 }
 
 func newRunner(self *incarnation) *runner {
-	r := &runner{tree: self.tree, self: self, inbox: newInbox(), engine: newEngine(self.path(), len(self.spec().Children)), watch: newWatchdog(&self.tree.stuck)}
+	r := &runner{tree: self.tree, self: self, inbox: newInbox(), watch: newWatchdog(&self.tree.stuck)}
 	r.core = newCore(time.Now(), self.spec(), self.path(), surroundings{
 		haunts:      func(ch *child) int { return r.tree.ghosts.claim(ch, r) },
 		newIncident: r.tree.incidents.begin,
@@ -43,12 +44,50 @@ func newRunner(self *incarnation) *runner {
 	})
 	r.timer = time.AfterFunc(time.Hour, func() { r.post(&input{kind: woke}) })
 	r.timer.Stop()
+	r.engine = self.runner.lodge(self.child, r.core.path, len(r.core.byName))
 	before := self.child.unit.below.Load()
 	for ch := r.core.first; ch != nil; ch = ch.next {
 		r.inherit(ch, before)
+		ch.unit.slotted = true
 	}
 	r.post(&input{kind: began}) // before anybody can find r, and call
 	return r
+}
+
+// A lodging is the engine that the next supervisor below uses.
+type lodging struct {
+	mu     sync.Mutex // guards engine
+	engine *engine
+}
+
+// lodge returns the engine for ch, a supervisor with n children below r; r is
+// nil for the root.
+func (r *runner) lodge(ch *child, path string, n int) *engine {
+	if r == nil || n >= rackSize {
+		return newEngine(path, n, 0)
+	}
+	r.lodging.mu.Lock()
+	defer r.lodging.mu.Unlock()
+	if e := r.lodging.engine; e == nil || !e.join(n) {
+		r.lodging.engine = newEngine(r.core.path, n, r.room(ch, rackSize-n))
+	}
+	return r.lodging.engine
+}
+
+// room returns how many children those of the next siblings of ch have that are
+// to start, as long as there is room for all of them.
+func (r *runner) room(ch *child, most int) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for range rackSize {
+		if ch = ch.next; ch == nil || n+len(ch.spec.Children) > most {
+			break
+		}
+		if ch.state == Pending {
+			n += len(ch.spec.Children)
+		}
+	}
+	return n
 }
 
 // inherit gives a child what its path had in the supervisor's last incarnation.
@@ -211,5 +250,11 @@ func (r *runner) end() {
 	}
 	r.watch.stop()
 	r.probers.Wait()
-	r.engine.close()
+	held := 0
+	for ch := r.core.first; ch != nil; ch = ch.next {
+		if ch.unit.slotted {
+			held++
+		}
+	}
+	r.engine.leave(held)
 }
