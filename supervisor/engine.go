@@ -86,11 +86,15 @@ func (e *engine) start(inc *incarnation, by *slot) {
 }
 
 // release takes n slots back from children whose incarnations, if they had any,
-// have ended.
-func (e *engine) release(n int) {
+// have ended. For the last time, their goroutines end while others still stop.
+func (e *engine) release(n int, last bool) {
+	keep := maxSpare
+	if last {
+		keep = 0
+	}
 	e.mu.Lock()
 	e.spare += n
-	surplus := max(0, min(n, e.spare-maxSpare))
+	surplus := max(0, min(n, e.spare-keep))
 	e.slots, e.spare = e.slots-surplus, e.spare-surplus
 	e.mu.Unlock()
 	for range surplus {
@@ -122,7 +126,7 @@ func (e *engine) leave(held int) {
 	last, lost := e.users == 0, e.lost
 	e.mu.Unlock()
 	if !last {
-		e.release(held)
+		e.release(held, false)
 		return
 	}
 	close(e.work)
