@@ -45,9 +45,12 @@ func (g *goroutines) settle() {}
 func (g *goroutines) stop()   { g.cancel(); g.all.Wait() }
 
 // preparedText answers the same whatever is: no truth could be cheaper.
-func preparedText(int) (tree, http.Handler) {
+func preparedText(nodes int) (tree, http.Handler) {
 	text, kind := []byte("ok\n"), []string{"text/plain; charset=utf-8"}
-	return startBare(nil), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	children, up, _ := idlers(nodes)
+	t := startBare(children)
+	up.wait()
+	return t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Type"] = kind
 		_, _ = w.Write(text)
 	})

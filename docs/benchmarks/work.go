@@ -242,28 +242,16 @@ func readyz(nodes int) func(*host, size) (sample, error) {
 		}
 		t, handler := h.readyz(min(nodes, s.Children))
 		defer t.stop()
-		w, r := &response{header: http.Header{}}, httptest.NewRequest(http.MethodGet, "/readyz", nil)
+		runtime.GC()
+		good, r := 0, httptest.NewRequest(http.MethodGet, "/readyz", nil)
 		began := time.Now()
 		for range s.Answers {
+			w := httptest.NewRecorder() // a server has a fresh header for each answer, too
 			handler.ServeHTTP(w, r)
+			if w.Code == http.StatusOK && w.Body.Len() > 0 {
+				good++
+			}
 		}
-		return sample{per(time.Since(began), s.Answers), w.good}, nil
+		return sample{per(time.Since(began), s.Answers), good}, nil
 	}
-}
-
-// A response counts the good answers, and is the least that can be written to.
-type response struct {
-	header http.Header
-	bad    bool
-	good   int
-}
-
-func (w *response) Header() http.Header  { return w.header }
-func (w *response) WriteHeader(code int) { w.bad = code != http.StatusOK }
-
-func (w *response) Write(text []byte) (int, error) {
-	if !w.bad {
-		w.good++
-	}
-	return len(text), nil
 }
