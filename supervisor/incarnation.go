@@ -191,6 +191,10 @@ func (inc *incarnation) report(s Status) {
 	inc.tell(&input{kind: reported, status: int8(s)})
 }
 
+// isStopping reports whether the supervisor above knows that this one is going
+// down, whatever it says.
+func (inc *incarnation) isStopping() bool { return inc.runner != nil && inc.told.Load() }
+
 // impaired tells the supervisor above that the worker works badly, or well. The
 // reason is put into words here, where its method may take its time.
 func (inc *incarnation) impaired(by source, reason error) {

@@ -192,7 +192,7 @@ func (r *runner) drive(by *slot, rounds int) bool {
 
 // show publishes what came of the steps, and sees that the loop wakes in time.
 func (r *runner) show() {
-	if s := r.core.counts.status(r.core.spec.Quorum); s != r.published {
+	if s := r.core.counts.status(r.core.spec.Quorum); s != r.published && !r.self.isStopping() {
 		r.published = s
 		r.self.report(s)
 	}
