@@ -16,7 +16,6 @@ import (
 type runner struct {
 	tree    *Supervisor
 	self    *incarnation
-	inbox   inbox
 	engine  *engine // of the children
 	lodging lodging
 	watch   *watchdog
@@ -33,6 +32,9 @@ type runner struct {
 	numbered  uint64 // the last number given for a name; guarded by mu
 	over      bool
 	result    error
+
+	_     [64]byte // all write to the inbox: it shares no cache line with what the steps write
+	inbox inbox
 }
 
 func newRunner(self *incarnation) *runner {
