@@ -289,7 +289,9 @@ func (c *core) become(ch *child, s State) {
 
 // join makes ch move in order with its siblings, or alone.
 func (c *core) join(ch *child, w wave) {
-	c.alter(ch, func(ch *child) { ch.wave = w })
+	if ch.wave != w {
+		c.alter(ch, func(ch *child) { ch.wave = w })
+	}
 }
 
 // aim changes where ch should be.
@@ -297,8 +299,14 @@ func (c *core) aim(ch *child, g goal) {
 	c.alter(ch, func(ch *child) { ch.goal = g })
 }
 
-// alter changes what the counts depend on, and keeps them true.
+// alter changes what the counts and its neighbours depend on, and keeps both
+// true.
 func (c *core) alter(ch *child, change func(*child)) {
+	if !ch.linked() {
+		change(ch)
+		c.recount(ch)
+		return
+	}
 	before := ch.stance()
 	change(ch)
 	c.recount(ch)

@@ -37,6 +37,9 @@ func (ch *child) gatesItself() bool {
 func (ch *child) mayStop() bool  { return ch.leanedOn == 0 }
 func (ch *child) mayStart() bool { return ch.gated == 0 && (ch.leanedOn == 0 || ch.wave != groupMove) }
 
+// linked reports whether the child can have neighbours.
+func (ch *child) linked() bool { return ch.neededBy != nil }
+
 // shift makes the neighbours of ch bear its stance instead of the one before.
 func (ch *child) shift(before stance) {
 	now := ch.stance()
