@@ -118,15 +118,16 @@ func (e *engine) found() {
 }
 
 // leave is for a supervisor whose children are gone, but still have so many
-// slots. The last to leave ends the engine, and waits until every slot has come
-// to its end, unless some belong to abandoned incarnations.
+// slots. It gives them back first: who leaves after it may close work. The last
+// to leave ends the engine, and waits until every slot has come to its end,
+// unless some belong to abandoned incarnations.
 func (e *engine) leave(held int) {
+	e.release(held, false)
 	e.mu.Lock()
 	e.users--
 	last, lost := e.users == 0, e.lost
 	e.mu.Unlock()
 	if !last {
-		e.release(held, false)
 		return
 	}
 	close(e.work)
