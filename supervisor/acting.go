@@ -110,14 +110,12 @@ func (r *runner) hurry(ch *child, deadline time.Time) {
 // later finds it, and one that has ended just now takes it back.
 func (r *runner) abandon(ch *child) {
 	inc := ch.unit.inc
-	r.engine.lose(1)
 	r.tree.ghosts.add(ch, r)
 	if inc.fate.CompareAndSwap(fateOpen, fateAbandoned) {
-		ch.unit.slotted = false
+		r.engine.replace()
 		r.tree.tooManyAbandoned()
 		return
 	}
-	r.engine.lose(-1)
 	r.tree.ghosts.ended(ch.path, inc.number)
 }
 

@@ -102,15 +102,17 @@ func (e *engine) release(n int, last bool) {
 	}
 }
 
-// lose gives up n slots whose incarnations are abandoned. It is undone if they
-// have ended just now.
-func (e *engine) lose(n int) {
+// replace makes a slot for a child whose incarnation is abandoned, and keeps the
+// one that it has.
+func (e *engine) replace() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.slots, e.lost = e.slots-n, e.lost+n
+	e.lost++
+	e.rack(1)
 }
 
-// found is told that a lost slot has come to its end.
+// found is told that a lost slot has come to its end, perhaps just before its
+// supervisor says that it is lost.
 func (e *engine) found() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -510,6 +510,29 @@ func TestStackOfTheAbandoned(t *testing.T) { // S27
 //go:noinline
 func hangHere(release chan struct{}) { <-release }
 
+// TestAbandonedLeaveNoGoroutineBehind, once they have ended, however many
+// siblings they had.
+func TestAbandonedLeaveNoGoroutineBehind(t *testing.T) { // S27, S28
+	synctest.Test(t, func(t *testing.T) {
+		worker := suptest.NewWorker()
+		spec := supervisor.Spec{Name: "app", Intensity: supervisor.Unlimited}
+		for i := range 40 {
+			spec.Children = append(spec.Children, worker.Spec(fmt.Sprint(i)))
+		}
+		tree := suptest.Start(t, spec, supervisor.Options{})
+		before := runtime.NumGoroutine()
+		for range 3 {
+			worker.StopsAfter(time.Minute, nil)
+			go func() { _ = tree.Restart(t.Context(), "app/7") }()
+			tree.Sleep(time.Hour)
+		}
+		if after := runtime.NumGoroutine(); after > before+2 {
+			t.Errorf("%d goroutines, %d before", after, before)
+		}
+		worker.StopsAfter(0, nil)
+	})
+}
+
 func TestNothingLeaks(t *testing.T) { // S28
 	before := runtime.NumGoroutine()
 	synctest.Test(t, func(t *testing.T) {
