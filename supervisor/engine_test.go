@@ -1,8 +1,16 @@
 package supervisor
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestSupervisorsLeaveTheirEngineTogether: who gives its slots back must not
@@ -17,5 +25,187 @@ func TestSupervisorsLeaveTheirEngineTogether(t *testing.T) { // S8
 		both.Go(func() { e.leave(rackSize / 2) })
 		both.Go(func() { e.leave(rackSize / 2) })
 		both.Wait()
+	}
+}
+
+// TestSlotsAreAccountedFor: supervisors share engines while their workers end in
+// every way, and callers add, remove, restart and stop. Whenever all is quiet,
+// each engine has the slots that its children hold, and its spare ones. At the
+// end, the bubble sees to it that no goroutine is left.
+func TestSlotsAreAccountedFor(t *testing.T) { // S8, S28
+	seeds, rounds := uint64(6), 5
+	if testing.Short() {
+		seeds, rounds = 1, 2
+	}
+	for seed := range seeds {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHustle(t, seed)
+			for range rounds {
+				h.during(20 * time.Second)
+				h.account()
+			}
+			h.cancel()
+			<-h.ended
+			time.Sleep(2 * time.Minute) // the abandoned end
+		})
+	}
+}
+
+// A hustle is a tree of small supervisors with workers that do not last.
+type hustle struct {
+	t      *testing.T
+	rand   *rand.Rand
+	sup    *Supervisor
+	cancel context.CancelFunc
+	ended  chan error
+	calm   bool
+	mu     sync.Mutex // guards rand and calm
+}
+
+const hustleGroups, hustleSize = 12, 10
+
+func newHustle(t *testing.T, seed uint64) *hustle {
+	h := &hustle{t: t, rand: rand.New(rand.NewPCG(seed, 0)), ended: make(chan error, 1)}
+	spec := Spec{Name: "app", Intensity: Unlimited}
+	for g := range hustleGroups {
+		group := Spec{Name: fmt.Sprint("g", g), Strategy: Strategy(g % 3), Intensity: Unlimited}
+		for c := range hustleSize {
+			group.Children = append(group.Children, h.worker(fmt.Sprint("c", c)))
+		}
+		spec.Children = append(spec.Children, group)
+	}
+	sup, err := New(spec, Options{MaxAbandoned: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ctx context.Context
+	ctx, h.cancel = context.WithCancel(t.Context())
+	h.sup = sup
+	go func() { h.ended <- sup.Run(ctx) }()
+	return h
+}
+
+// worker ends within some seconds, in one of many ways, unless all is to be calm.
+func (h *hustle) worker(name string) Spec {
+	return Spec{Name: name, StopTimeout: time.Second, Backoff: Backoff{Min: time.Millisecond, Max: time.Second}, Run: func(ctx context.Context, ready func()) error {
+		ready()
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(h.draw(20000)) * time.Millisecond):
+		}
+		if h.isCalm() {
+			<-ctx.Done()
+			return nil
+		}
+		switch h.draw(8) {
+		case 0:
+			panic("hustle")
+		case 1:
+			runtime.Goexit()
+		case 2:
+			time.Sleep(time.Duration(h.draw(100)) * time.Second / 10) // deaf: perhaps it is abandoned
+		case 3:
+			return errors.New("hustle")
+		}
+		return nil
+	}}
+}
+
+func (h *hustle) draw(n int) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.rand.IntN(n)
+}
+
+func (h *hustle) isCalm() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.calm
+}
+
+func (h *hustle) quiet(calm bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.calm = calm
+}
+
+// during has some callers ask for this and that, and then lets all come to rest.
+func (h *hustle) during(d time.Duration) {
+	h.quiet(false)
+	var callers sync.WaitGroup
+	until := time.Now().Add(d)
+	for range 5 {
+		callers.Go(func() {
+			for time.Now().Before(until) {
+				h.call()
+				time.Sleep(time.Duration(h.draw(300)) * time.Millisecond)
+			}
+		})
+	}
+	callers.Wait()
+	h.quiet(true)
+	time.Sleep(time.Minute)
+	synctest.Wait()
+}
+
+// call asks for something at random. Whether it can be had does not matter.
+func (h *hustle) call() {
+	ctx, cancel := context.WithTimeout(h.t.Context(), 5*time.Second)
+	defer cancel()
+	group := fmt.Sprint("app/g", h.draw(hustleGroups))
+	child := fmt.Sprint(group, "/c", h.draw(2*hustleSize))
+	switch h.draw(8) {
+	case 0, 1:
+		_, _ = h.sup.Add(ctx, group, h.worker(fmt.Sprint("c", h.draw(2*hustleSize))))
+	case 2, 3:
+		_ = h.sup.Remove(ctx, child)
+	case 4:
+		_ = h.sup.Restart(ctx, child)
+	case 5:
+		_ = h.sup.Restart(ctx, group)
+	case 6:
+		_ = h.sup.Stop(ctx, group)
+		_ = h.sup.Start(ctx, group)
+	case 7:
+		_ = h.sup.Stop(ctx, child)
+	}
+}
+
+// account compares what the engines say they have with what children hold.
+func (h *hustle) account() {
+	h.t.Helper()
+	users, held := map[*engine]int{}, map[*engine]int{}
+	h.count(h.sup.root.unit.below.Load(), users, held)
+	slots := 0
+	for e, n := range held {
+		slots += e.slots
+		if has := e.slots - e.spare; has != n {
+			h.t.Errorf("%s: %d of %d slots are not spare, and children hold %d", e.path, has, e.slots, n)
+		}
+		if e.users != users[e] || e.lost != 0 || len(e.work) > 0 {
+			h.t.Errorf("%s: %d users, want %d; %d lost; %d starts wait", e.path, e.users, users[e], e.lost, len(e.work))
+		}
+	}
+	if n := goroutinesIn("(*slot).Serve("); n != slots {
+		h.t.Errorf("%d goroutines of slots run, of %d slots in %d engines", n, slots, len(held))
+	}
+}
+
+// goroutinesIn returns how many goroutines are in function, as it is in stacks.
+func goroutinesIn(function string) int {
+	all := make([]byte, 16<<20)
+	return strings.Count(string(all[:runtime.Stack(all, true)]), function)
+}
+
+func (h *hustle) count(r *runner, users, held map[*engine]int) {
+	if r == nil || r.over {
+		return
+	}
+	users[r.engine]++
+	for ch := r.core.first; ch != nil; ch = ch.next {
+		if ch.unit.slotted {
+			held[r.engine]++
+		}
+		h.count(ch.unit.below.Load(), users, held)
 	}
 }
