@@ -63,10 +63,13 @@ func (s Server) Open(life context.Context) *sql.DB {
 }
 
 // OpenProbed is Open for connections that are asked, before each use, whether
-// they are writable.
+// they are still there, and writable. One that is not is replaced. Else pgx asks
+// only those that were idle for a second.
 func (s Server) OpenProbed(life context.Context) *sql.DB {
-	return stdlib.OpenDB(*s.tied(life), stdlib.OptionResetSession(s.askWritable))
+	return stdlib.OpenDB(*s.tied(life), stdlib.OptionShouldPing(always), stdlib.OptionResetSession(s.askWritable))
 }
+
+func always(context.Context, stdlib.ShouldPingParams) bool { return true }
 
 func (s Server) tied(life context.Context) *pgx.ConnConfig {
 	conf := s.conf.Copy()
