@@ -183,7 +183,7 @@ func (r *runner) schedule(ch *child, due time.Time) {
 func (r *runner) release(ch *child) {
 	ch.unit.next.Store(0)
 	if ch.unit.slotted {
-		r.engine.release(1, r.tree.draining.Load())
+		r.engine.release(r.tree.draining.Load())
 		ch.unit.slotted = false
 	}
 }

@@ -21,6 +21,7 @@ type engine struct {
 
 	mu     sync.Mutex // guards all below
 	users  int        // supervisors
+	shut   bool       // nobody joins any more
 	slots  int        // all but those that are lost
 	spare  int        // of them, which no child has
 	lost   int        // those of abandoned incarnations that still run
@@ -28,7 +29,7 @@ type engine struct {
 }
 
 const (
-	backlog  = 16  // starts that wait until a slot is free
+	backlog  = 16  // starts that wait until a slot is free; one at least: who has the last free slot may end it
 	rackSize = 128 // slots of a rack, and of an engine that is shared, at most
 	maxSpare = 32  // slots of children that are gone: who removes one often adds another
 )
@@ -45,11 +46,12 @@ func newEngine(path string, n, more int) *engine {
 }
 
 // join has one more supervisor use the engine, with slots for n children. It
-// reports false if it has no room for so many, or everybody has left it.
+// reports false if it has no room for so many, or everybody has left it, and is
+// not asked again then.
 func (e *engine) join(n int) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.users == 0 || e.slots-e.spare+n > rackSize {
+	if e.shut = e.users == 0 || e.slots-e.spare+n > rackSize; e.shut {
 		return false
 	}
 	e.users++
@@ -85,16 +87,16 @@ func (e *engine) start(inc *incarnation, by *slot) {
 	}
 }
 
-// release takes n slots back from children whose incarnations, if they had any,
-// have ended. For the last time, their goroutines end while others still stop.
-func (e *engine) release(n int, last bool) {
-	keep := maxSpare
-	if last {
-		keep = 0
-	}
+// release takes the slot back from a child whose incarnation, if it had any, has
+// ended. Where none is likely to be needed any more, when the tree stops for the
+// last time or others use another engine by now, all that are spare end.
+func (e *engine) release(last bool) {
 	e.mu.Lock()
-	e.spare += n
-	surplus := max(0, min(n, e.spare-keep))
+	e.spare++
+	surplus := max(0, min(1, e.spare-maxSpare))
+	if last || e.shut {
+		surplus = e.spare
+	}
 	e.slots, e.spare = e.slots-surplus, e.spare-surplus
 	e.mu.Unlock()
 	for range surplus {
@@ -119,12 +121,10 @@ func (e *engine) found() {
 	e.lost--
 }
 
-// leave is for a supervisor whose children are gone, but still have so many
-// slots. It gives them back first: who leaves after it may close work. The last
+// leave is for a supervisor whose children have given their slots back. The last
 // to leave ends the engine, and waits until every slot has come to its end,
 // unless some belong to abandoned incarnations.
-func (e *engine) leave(held int) {
-	e.release(held, false)
+func (e *engine) leave() {
 	e.mu.Lock()
 	e.users--
 	last, lost := e.users == 0, e.lost
@@ -223,13 +223,19 @@ func (s *slot) Serve(context.Context) error {
 	return suture.ErrDoNotRestart
 }
 
-// ended reports the incarnation's end, whose goroutine may end with it.
+// ended reports the incarnation's end, whose goroutine may end with it, or by
+// what a method of its error does.
 func (s *slot) ended(inc *incarnation, err error) {
+	inc.heartStops()
 	s.deep = s.deep || !inc.told.Load()
-	if !inc.end(s, err) {
-		s.lost = true
-		s.rack.engine.found()
-	}
+	end := ending{err: errUnreadable}
+	defer func() {
+		if !inc.end(s, end) {
+			s.lost = true
+			s.rack.engine.found()
+		}
+	}()
+	end = judge(inc, err)
 }
 
 // What suture's services return to be over for good, and to have the supervisor

@@ -75,6 +75,7 @@ var (
 	errReturned   = errors.New("returned, though it is to run for ever")
 	errNeverReady = errors.New("returned before it was ready")
 	errGoexit     = errors.New("called runtime.Goexit")
+	errUnreadable = errors.New("its error's methods call runtime.Goexit")
 )
 
 // IntensityError is why a supervisor gave up: it had to restart children more

@@ -116,23 +116,28 @@ func (o *orders) latest() time.Time {
 	return time.Time{}
 }
 
-// run runs the worker, or the supervisor, in the goroutine of slot.
+// run runs the worker, or the supervisor, in the goroutine of slot. One that was
+// abandoned before it had a processor is over: its Spec, read before its fate,
+// may be that of whoever replaced it.
 func (inc *incarnation) run(s *slot) {
+	spec := inc.spec()
 	switch {
-	case inc.spec().isSupervisor():
+	case inc.fate.Load() == fateAbandoned:
+		s.ended(inc, nil)
+	case inc.orders != nil:
 		s.ended(inc, inc.supervise())
 	case inc.tree.opts.ProfileLabels:
-		inc.labelled(s)
+		inc.labelled(s, spec.Run)
 	default:
-		inc.work(s)
+		inc.work(s, spec.Run)
 	}
 }
 
 // labelled is not inlined, so that its frame is on no stack that needs it not.
 //
 //go:noinline
-func (inc *incarnation) labelled(s *slot) {
-	pprof.Do(inc.ctx, pprof.Labels("path", inc.child.path), func(context.Context) { inc.work(s) })
+func (inc *incarnation) labelled(s *slot, run RunFunc) {
+	pprof.Do(inc.ctx, pprof.Labels("path", inc.child.path), func(context.Context) { inc.work(s, run) })
 }
 
 // supervise runs the children. Bugs of this package are not caught: a broken
@@ -157,7 +162,7 @@ func (inc *incarnation) supervise() error {
 // that a stack must hold, besides Serve: memory per child depends on it.
 //
 //go:noinline
-func (inc *incarnation) work(s *slot) {
+func (inc *incarnation) work(s *slot, run RunFunc) {
 	err := errGoexit
 	defer func() {
 		if value := recover(); value != nil {
@@ -166,7 +171,7 @@ func (inc *incarnation) work(s *slot) {
 		inc.stop(ErrReplaced)
 		s.ended(inc, err)
 	}()
-	err = inc.spec().Run(inc.ctx, inc.ready)
+	err = run(inc.ctx, inc.ready)
 }
 
 // ready tells the supervisor above, once.
@@ -213,9 +218,7 @@ func (inc *incarnation) unhealthy(end ending) {
 // end tells the supervisor above how the incarnation ended, or the tree if it
 // had been abandoned; then it reports false. A worker that ended unasked
 // sees to what follows: its goroutine has nothing else to do.
-func (inc *incarnation) end(s *slot, err error) bool {
-	inc.heartStops()
-	end := judge(inc, err)
+func (inc *incarnation) end(s *slot, end ending) bool {
 	if !inc.fate.CompareAndSwap(fateOpen, fateEnded) {
 		inc.tree.ghosts.ended(inc.child.path, inc.number)
 		return false

@@ -271,12 +271,16 @@ func (inc *incarnation) answer(ctx context.Context, turn string, f func(context.
 		if value := recover(); value != nil {
 			err = Recovered(value)
 		}
-		end := judge(inc, err)
+		end := ending{err: errUnreadable}
+		defer func() {
+			inc.tree.turns.giveBack(turn)
+			result <- end
+		}()
+		judged := judge(inc, err)
 		if err != nil {
-			end.err = &worded{err, textOf(err)}
+			judged.err = &worded{err, textOf(err)}
 		}
-		inc.tree.turns.giveBack(turn)
-		result <- end
+		end = judged
 	}()
 	err = f(ctx)
 }

@@ -216,11 +216,5 @@ func (r *runner) end() {
 	}
 	r.watch.stop()
 	r.probers.Wait()
-	held := 0
-	for ch := r.core.first; ch != nil; ch = ch.next {
-		if ch.unit.slotted {
-			held++
-		}
-	}
-	r.engine.leave(held)
+	r.engine.leave()
 }

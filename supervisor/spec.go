@@ -21,7 +21,9 @@ import (
 // Each call is a fresh incarnation: nothing is handed over from the last one.
 // But goroutines are used again, also for children that are added after others
 // were removed: a worker that has locked its OS thread (runtime.LockOSThread)
-// unlocks it before it returns, or ends by runtime.Goexit, which ends both.
+// unlocks it before it returns, or ends by runtime.Goexit, which ends both; and
+// one that has set profiler labels by pprof.SetGoroutineLabels takes them off,
+// which pprof.Do does by itself.
 // ready may be called from any goroutine; calls after the first, and calls
 // after the incarnation has ended, do nothing. context.Cause(ctx) says why the
 // worker is being stopped; see ErrShutdown and the causes beside it.
