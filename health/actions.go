@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/coppice-go/coppice/supervisor"
 )
 
 // Action is a button on the page, and POST /actions/<Name>.
@@ -55,6 +57,7 @@ func isWord(s string) bool {
 
 // actions are what can be done, and what was done last.
 type actions struct {
+	sup    *supervisor.Supervisor
 	list   []Action
 	origin http.CrossOriginProtection
 
@@ -69,8 +72,8 @@ type outcome struct {
 	Err   string // "" if it worked
 }
 
-func newActions(list []Action) *actions {
-	a := &actions{list: append([]Action(nil), list...)}
+func newActions(sup *supervisor.Supervisor, list []Action) *actions {
+	a := &actions{sup: sup, list: append([]Action(nil), list...)}
 	for i := range a.list {
 		if a.list[i].Label == "" {
 			a.list[i].Label = a.list[i].Name
@@ -86,7 +89,7 @@ func (a *actions) serve(w http.ResponseWriter, r *http.Request, name string) {
 		notFound.write(w, r)
 		return
 	}
-	a.guard(w, r, name, func() { a.reply(w, r, a.do(r, act)) })
+	a.guard(w, r, name, func() { a.reply(w, r, a.do(r, "", act)) })
 }
 
 // guard lets an action be done by POST only, and not by pages of other origins:
@@ -112,8 +115,10 @@ func (a *actions) find(name string) (Action, bool) {
 	return Action{}, false
 }
 
-// do does the action, and says so: in the log, for ever, and on the page.
-func (a *actions) do(r *http.Request, act Action) (err error) {
+// do does the action to the node at path, and says so: for ever, and on the page.
+func (a *actions) do(r *http.Request, path string, act Action) (err error) {
+	what := clip(act.Label, maxFind) + ", from " + r.RemoteAddr
+	a.audit(path, what, nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), actionTimeout)
 	defer cancel()
 	defer func() {
@@ -121,9 +126,18 @@ func (a *actions) do(r *http.Request, act Action) (err error) {
 			err = fmt.Errorf("panic: %v", v)
 		}
 		a.note(act, err)
-		slog.Info("health: an action was done", "action", clip(act.Label, maxFind), "from", r.RemoteAddr, "error", textOf(err))
+		if err != nil {
+			a.audit(path, what, err)
+		}
 	}()
 	return act.Do(ctx)
+}
+
+// audit tells who observes the tree, and slog's default log if nobody does.
+func (a *actions) audit(path, what string, err error) {
+	if !a.sup.Operated(path, what, err) {
+		slog.Info("health: an operation", "path", clip(path, maxFind), "operation", what, "error", textOf(err))
+	}
 }
 
 func (a *actions) note(act Action, err error) {

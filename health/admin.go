@@ -60,7 +60,7 @@ func Admin(sup *supervisor.Supervisor, opts AdminOptions) http.Handler {
 
 func newAdmin(sup *supervisor.Supervisor, opts AdminOptions) *admin {
 	return &admin{
-		sup: sup, probes: newProbes(sup, true), log: opts.Log, actions: newActions(opts.Actions),
+		sup: sup, probes: newProbes(sup, true), log: opts.Log, actions: newActions(sup, opts.Actions),
 		operable: opts.Operate, looking: make(chan struct{}, 1), patience: patience, takes: streamTakes,
 	}
 }

@@ -51,6 +51,8 @@ func whatOf(e supervisor.Event) string {
 		what += ", trial start in " + countdown(e.Delay)
 	case supervisor.EventHealed:
 		what += " after " + countdown(e.Delay)
+	case supervisor.EventOperated:
+		what += ": " + shown(e.Operation, maxText)
 	case supervisor.EventRemedy:
 		what += " " + e.Remedy + map[bool]string{true: " helped", false: " did not help"}[e.Err == nil]
 	}
@@ -73,6 +75,10 @@ func lookOfEvent(e supervisor.Event) look {
 			return lookWarn
 		}
 		return lookFine
+	case supervisor.EventOperated:
+		if e.Err != nil {
+			return lookWarn
+		}
 	case supervisor.EventReady, supervisor.EventRecovered, supervisor.EventReturned, supervisor.EventHealed:
 		return lookFine
 	case supervisor.EventStarted, supervisor.EventStopping:

@@ -26,10 +26,9 @@ func (a *admin) operate(w http.ResponseWriter, r *http.Request, name string) {
 		if a.operable && op.Name == name {
 			a.actions.guard(w, r, op.Name, func() {
 				path := r.PostFormValue("path")
-				err := a.actions.do(r, Action{Label: op.Label + " " + path, Do: func(ctx context.Context) error {
+				a.actions.reply(w, r, a.actions.do(r, path, Action{Label: op.Label + " " + path, Do: func(ctx context.Context) error {
 					return op.do(a.sup, ctx, path)
-				}})
-				a.actions.reply(w, r, err)
+				}}))
 			})
 			return
 		}

@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coppice-go/coppice/health"
 	"github.com/coppice-go/coppice/supervisor"
@@ -35,10 +37,40 @@ func order(h http.Handler, target, path string, header ...string) *httptest.Resp
 	return w
 }
 
+// requireOperated wants such events, in that order.
+func requireOperated(t *testing.T, recent *health.Log, want ...string) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for left := want; len(left) > 0; time.Sleep(time.Millisecond) {
+		left = want
+		for _, e := range slices.Backward(recent.Recent(1000)) {
+			if len(left) > 0 && e.String() == left[0] {
+				left = left[1:]
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no %q in %v", left, recent.Recent(1000))
+		}
+	}
+}
+
+// TestOperationsAreToldSomebody: slog's default log if the tree has no observer.
+func TestOperationsAreToldSomebody(t *testing.T) {
+	log := audited(t)
+	h := health.Admin(running(t, pool(3, idle), supervisor.Options{}), health.AdminOptions{Operate: true, Actions: []health.Action{
+		{Name: "fail", Label: "Fail", Do: func(context.Context) error { return errRefused }},
+	}})
+	requireText(t, order(h, "/nodes/restart", "pool/w1"), 200, "ok")
+	ask(h, http.MethodPost, "/actions/fail")
+	requireHas(t, log.String(), `msg="health: an operation" path=pool/w1 operation="Restart pool/w1, from 192.0.2.1:1234"`,
+		`operation="Fail, from 192.0.2.1:1234" error="`+errRefused.Error())
+}
+
 func TestNodesCanBeOperated(t *testing.T) {
 	log := audited(t)
-	sup := running(t, pool(3, idle), supervisor.Options{})
-	h := health.Admin(sup, health.AdminOptions{Operate: true})
+	recent := health.NewLog(0)
+	sup := running(t, pool(3, idle), supervisor.Options{Observer: recent.Observe})
+	h := health.Admin(sup, health.AdminOptions{Operate: true, Log: recent})
 	state := func(want supervisor.State, incarnation uint64) {
 		t.Helper()
 		if n, err := sup.Find("pool/w1"); err != nil || n.State != want || n.Incarnation != incarnation {
@@ -59,7 +91,13 @@ func TestNodesCanBeOperated(t *testing.T) {
 	if w := order(h, "/nodes/start", "pool/w1"); w.Code != http.StatusConflict {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	requireHas(t, log.String(), `msg="health: an action was done" action="Restart pool/w1" from=192.0.2.1:1234 error=""`, `action="Stop pool/w1"`, `action="Restart pool/nope"`)
+	requireOperated(t, recent,
+		"pool/w1#1 operated Restart pool/w1, from 192.0.2.1:1234", "pool/w1#2 operated Stop pool/w1, from 192.0.2.1:1234",
+		"pool#1 operated Restart pool/nope, from 192.0.2.1:1234", "pool#1 operated Restart pool/nope, from 192.0.2.1:1234: pool/nope: supervisor: no such node")
+	requireHas(t, get(h, "/events").Body.String(), `"event":"operated"`, `"operation":"Restart pool/w1, from 192.0.2.1:1234"`)
+	if log.Len() > 0 {
+		t.Errorf("told twice: %s", log)
+	}
 	requireHas(t, get(h, "/").Body.String(), `formaction="nodes/restart"`, "Start pool/w1, at ")
 	w := order(h, "/nodes/restart", "pool/w1", "Accept", "text/html", "Sec-Fetch-Site", "same-origin")
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "../" {
@@ -91,13 +129,4 @@ func TestNodesAreSafe(t *testing.T) {
 	}
 	requireHas(t, log.String(), `level=WARN msg="health: an action of another site was refused" action=restart`, "origin=http://evil.example")
 	requireText(t, order(secured, "/nodes/restart", "pool/w1", "Authorization", "Bearer "+token), 200, "ok")
-}
-
-func TestActionsAreInTheLog(t *testing.T) {
-	log := audited(t)
-	h := health.Admin(running(t, pool(2, idle), supervisor.Options{}), health.AdminOptions{Actions: []health.Action{
-		{Name: "fail", Label: "Fail", Do: func(context.Context) error { return errRefused }},
-	}})
-	ask(h, http.MethodPost, "/actions/fail")
-	requireHas(t, log.String(), `action=Fail`, errRefused.Error())
 }

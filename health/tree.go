@@ -73,6 +73,7 @@ type eventJSON struct {
 	Incarnation  uint64    `json:"incarnation,omitempty"`
 	DelaySeconds float64   `json:"delay_seconds,omitempty"`
 	Remedy       string    `json:"remedy,omitempty"`
+	Operation    string    `json:"operation,omitempty"`
 	Error        string    `json:"error,omitempty"`
 	RestartsLeft *int      `json:"restarts_left,omitempty"` // of backing off and parked; -1 is no limit
 	Incident     uint64    `json:"incident,omitempty"`      // that it belongs to
@@ -141,7 +142,7 @@ func eventsOf(events []supervisor.Event) []eventJSON {
 	for _, e := range events {
 		j := eventJSON{
 			Seq: e.Seq, Time: e.Time.UTC(), Path: e.Path, Kind: kindOf(e.Supervisor), Event: string(e.Kind), Incarnation: e.Incarnation,
-			DelaySeconds: e.Delay.Seconds(), Remedy: e.Remedy, Error: textOf(e.Err), Incident: e.Incident, Stack: stackOf(e),
+			DelaySeconds: e.Delay.Seconds(), Remedy: e.Remedy, Operation: shown(e.Operation, maxText), Error: textOf(e.Err), Incident: e.Incident, Stack: stackOf(e),
 		}
 		if budgeted(e) {
 			j.RestartsLeft = &e.BudgetLeft

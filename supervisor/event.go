@@ -25,9 +25,13 @@ type Event struct {
 	// Remedy is the name of the Remedy, of EventRemedy.
 	Remedy string
 
+	// Operation is what is done, and by whom, of EventOperated.
+	Operation string
+
 	// Err is why: of Exited, StartFailed, Stopped (if it did not end cleanly),
 	// BackingOff, Parked, GaveUp, Impaired, Healed (what began it) and Warning; of Stopping, the cause that the
-	// child is told; of EventRemedy, why it did not help, nil if it did.
+	// child is told; of EventRemedy, why it did not help, nil if it did; of
+	// EventOperated, why it could not be done.
 	Err error
 
 	// BudgetLeft is how many restarts the Intensity of its supervisor still
@@ -66,6 +70,7 @@ const (
 	EventGaveUp      EventKind = "gave up"      // a supervisor fails
 	EventHealed      EventKind = "healed"       // the incident is over: what was involved is ready again, Delay after it began
 	EventWarning     EventKind = "warning"      // something in the Spec is doubtful
+	EventOperated    EventKind = "operated"     // somebody does Operation by hand, or, with Err, could not. See Supervisor.Operated
 )
 
 // String is the event in one line, without its time and number:
@@ -88,6 +93,8 @@ func (e Event) String() string {
 		fmt.Fprintf(&b, " %s: helped", e.Remedy)
 	case e.Kind == EventRemedy:
 		fmt.Fprintf(&b, " %s did not help", e.Remedy)
+	case e.Kind == EventOperated:
+		fmt.Fprintf(&b, " %s", oneLine(e.Operation))
 	}
 	if e.Err != nil {
 		b.WriteString(": ")

@@ -42,7 +42,7 @@ func TestImportArrows(t *testing.T) {
 		{"services/workerpool", nil, []string{module + "/supervisor", module + "/services/internal"}, "it needs no library"},
 		{"services/httpserver", nil, []string{module + "/supervisor", module + "/services/internal"}, "net/http is enough"},
 		{"services/periodic", nil, []string{module + "/supervisor", module + "/services/internal"}, "it needs no library"},
-		{"services/internal", nil, []string{module + "/supervisor", module + "/services/internal", "go.uber.org/goleak", "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql"},
+		{"services/internal", nil, []string{module + "/supervisor", module + "/services/internal", "go.uber.org/goleak", "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql", "modernc.org/sqlite"},
 			"what services share, and their tests, knows none of them"},
 	}
 	root := ".."

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/coppice-go/coppice/supervisor"
+	"github.com/coppice-go/coppice/supervisor/redact"
 )
 
 // restful is how long an incident is over before it is told: what fails again
@@ -61,5 +62,5 @@ func tellIncident(i supervisor.Incident, log zerolog.Logger) {
 	if !i.Healed {
 		line = log.Warn()
 	}
-	line.Uint64("incident", i.ID).Str("at", i.Path).Msg(i.String())
+	line.Uint64("incident", i.ID).Str("at", i.Path).Msg(redact.Secrets(i.String()))
 }

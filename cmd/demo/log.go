@@ -3,17 +3,21 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
+
+	"github.com/coppice-go/coppice/supervisor/redact"
 )
 
 // newLog returns the log, which goes to w: for people on a terminal, JSON
 // lines elsewhere, unless the form says which.
 func newLog(form string, w io.Writer) zerolog.Logger {
 	zerolog.TimeFieldFormat = time.RFC3339Nano
+	zerolog.ErrorMarshalFunc = func(err error) any { return redact.Secrets(err.Error()) }
 	if forPeople(form, w) {
 		w = zerolog.ConsoleWriter{
 			Out: w, NoColor: !isTerminal(w) || os.Getenv("NO_COLOR") != "",
@@ -22,6 +26,9 @@ func newLog(form string, w io.Writer) zerolog.Logger {
 	}
 	return zerolog.New(w).Level(zerolog.InfoLevel).With().Timestamp().Logger()
 }
+
+// takeAll has the log take what packages say by slog and log, too.
+func takeAll(log zerolog.Logger) { slog.SetDefault(slog.New(zerolog.NewSlogHandler(log))) }
 
 func forPeople(form string, w io.Writer) bool {
 	return form == "human" || form == "auto" && isTerminal(w)

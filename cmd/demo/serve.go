@@ -13,12 +13,14 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/coppice-go/coppice/supervisor"
+	"github.com/coppice-go/coppice/supervisor/redact"
 	"github.com/coppice-go/coppice/supervisor/zlog"
 )
 
 // serve runs the shop until a signal, or until its tree gives up.
 func serve(cfg config, stdout, stderr io.Writer) error {
 	log := newLog(cfg.log, stderr)
+	takeAll(log)
 	observe := zlog.Observer(log)
 	p, err := newProgram(cfg, log, func(e supervisor.Event) {
 		if e.Kind != supervisor.EventHealed { // its incident is told when it is over for good
@@ -123,17 +125,18 @@ func (p *program) goodbye(log zerolog.Logger) {
 // how it looked: in the log, and where the platform looks for it.
 func (p *program) report(err error, log zerolog.Logger, stderr io.Writer) {
 	snap := p.sup.Snapshot()
-	tree := snap.String()
+	text, tree := redact.Secrets(err.Error()), snap.String()
 	if i := fatal(p.sup.Incidents(), snap.Path); i.ID > 0 {
 		tree = fmt.Sprintf("%s\n%s", tree, i.Report()) // the stack, at its end, is what may be cut
 	}
+	tree = redact.Secrets(tree)
 	if forPeople(p.cfg.log, stderr) {
-		log.Error().Msg(err.Error())
+		log.Error().Msg(text)
 		fmt.Fprintf(stderr, "\n%s", tree)
 	} else {
-		log.Error().Str("tree", tree).Msg(err.Error())
+		log.Error().Str("tree", tree).Msg(text)
 	}
-	terminationLog(p.cfg.terminationLog, fmt.Sprintf("%v\n\n%s", err, tree))
+	terminationLog(p.cfg.terminationLog, text+"\n\n"+tree)
 }
 
 // terminationLog writes to the file, if it is there, as much as Kubernetes

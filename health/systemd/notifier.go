@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coppice-go/coppice/supervisor"
+	"github.com/coppice-go/coppice/supervisor/redact"
 )
 
 const (
@@ -148,10 +149,10 @@ func (n *Notifier) word(alive error) string {
 	return line("not ready", n.sup.Why(""))
 }
 
-// line joins what is not empty to one short line.
+// line joins what is not empty to one short line, without secrets.
 func line(parts ...string) string {
 	text := strings.Join(strings.Fields(strings.TrimSuffix(strings.Join(parts, ": "), ": ")), " ")
-	if len(text) <= maxStatus {
+	if text = redact.Secrets(text); len(text) <= maxStatus {
 		return text
 	}
 	return strings.ToValidUTF8(text[:maxStatus], "") + "…"

@@ -228,6 +228,19 @@ func TestStoppingIsToldWhenItDrains(t *testing.T) {
 	})
 }
 
+func TestTheStatusTellsNoSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refuses := func(context.Context, func()) error { return errors.New("dial postgres://app:hunter2@db: refused") }
+		h, _, end := begin(t, supervisor.Spec{Name: "shop", Children: []supervisor.Spec{{Name: "db", Run: refuses}}}, supervisor.Options{}, 0)
+		defer end()
+		time.Sleep(time.Minute)
+		lines := h.take()
+		if n := count(lines, "STATUS=starting: shop/db"); n == 0 || strings.Contains(fmt.Sprint(lines), "hunter2") || !strings.Contains(fmt.Sprint(lines), "app:xxxxx@db") {
+			t.Errorf("%q", lines)
+		}
+	})
+}
+
 func TestMessagesReachTheSocket(t *testing.T) {
 	for _, name := range []string{filepath.Join(t.TempDir(), "notify"), "@coppice-" + filepath.Base(t.TempDir())} {
 		conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})

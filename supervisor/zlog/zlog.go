@@ -10,12 +10,14 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/coppice-go/coppice/supervisor"
+	"github.com/coppice-go/coppice/supervisor/redact"
 )
 
 // Observer returns an Options.Observer that logs each event as one line. The
 // message is the event's own wording without path and error, which are fields:
-// path, incarnation, seq, remedy, delay, error, and the stack of a panic or of
-// a goroutine that hangs. The time is the logger's own. See Level for the levels.
+// path, incarnation, seq, remedy, operation, delay, error, and the stack of a
+// panic or of a goroutine that hangs. Secrets in them are masked, as package
+// redact knows them. The time is the logger's own. See Level for the levels.
 func Observer(log zerolog.Logger) func(supervisor.Event) {
 	return func(e supervisor.Event) {
 		line := log.WithLevel(Level(e))
@@ -27,14 +29,17 @@ func Observer(log zerolog.Logger) func(supervisor.Event) {
 		if e.Remedy != "" {
 			line.Str("remedy", e.Remedy)
 		}
+		if e.Operation != "" {
+			line.Str("operation", redact.Secrets(e.Operation))
+		}
 		if e.Delay > 0 {
 			line.Dur("delay", e.Delay)
 		}
 		if e.Err != nil {
-			line.Str("error", fmt.Sprint(e.Err)) // fmt survives errors whose methods panic
+			line.Str("error", redact.Secrets(fmt.Sprint(e.Err))) // fmt survives errors whose methods panic
 		}
 		if stack := stack(e); stack != "" {
-			line.Str("stack", stack)
+			line.Str("stack", redact.Secrets(stack))
 		}
 		line.Msg(string(e.Kind))
 	}
@@ -43,10 +48,11 @@ func Observer(log zerolog.Logger) func(supervisor.Event) {
 // Level is Error for what a person should look into (a supervisor that gives
 // up, an abandoned goroutine), Warn for failures that the tree takes care of,
 // parking among them, Info for nodes that become ready or end, incidents that
-// healed and remedies that helped, and Debug for the steps between.
+// healed, remedies that helped and what is done by hand, and Debug for the steps
+// between.
 func Level(e supervisor.Event) zerolog.Level {
 	switch e.Kind {
-	case supervisor.EventRemedy:
+	case supervisor.EventRemedy, supervisor.EventOperated:
 		if e.Err == nil {
 			return zerolog.InfoLevel
 		}

@@ -52,6 +52,18 @@ func TestEveryEventIsOneLine(t *testing.T) {
 	})
 }
 
+// TestSecretsAreNotLogged that an error, a panic or who operates quotes.
+func TestSecretsAreNotLogged(t *testing.T) {
+	var out bytes.Buffer
+	observe := zlog.Observer(zerolog.New(&out))
+	err := errors.New("dial postgres://app:hunter2@db: refused")
+	observe(supervisor.Event{Kind: supervisor.EventExited, Path: "shop/db", Err: err, Stack: "goroutine 7\n" + err.Error()})
+	observe(supervisor.Event{Kind: supervisor.EventOperated, Path: "shop", Operation: "open " + err.Error()})
+	if text := out.String(); strings.Contains(text, "hunter2") || strings.Count(text, "app:xxxxx@db: refused") != 3 {
+		t.Error(text)
+	}
+}
+
 func TestLevels(t *testing.T) {
 	for kind, want := range map[supervisor.EventKind]zerolog.Level{
 		supervisor.EventGaveUp:     zerolog.ErrorLevel,
