@@ -14,6 +14,18 @@ func ServeWithTimeouts(addr string, h http.Handler, d time.Duration) (*Server, e
 	return serve(addr, h, l)
 }
 
+// ServeWithOne serves h with one timeout of d, and otherwise none.
+func ServeWithOne(timeout string, h http.Handler, d time.Duration) (*Server, error) {
+	l := limits{headerBytes: probeLimits.headerBytes, bodyBytes: probeLimits.bodyBytes}
+	*map[string]*time.Duration{"header": &l.header, "read": &l.read, "write": &l.write, "idle": &l.idle}[timeout] = d
+	return serve("127.0.0.1:0", h, l)
+}
+
+// LimitsOf are a server's: the timeouts for header, request, answer and idling.
+func LimitsOf(s *Server) [4]time.Duration {
+	return [4]time.Duration{s.http.ReadHeaderTimeout, s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout}
+}
+
 // BusyAdmin is Admin while a snapshot is taken that does not end.
 func BusyAdmin(sup *supervisor.Supervisor, opts AdminOptions) http.Handler {
 	a := newAdmin(sup, opts)

@@ -27,6 +27,7 @@ type Log struct {
 	keep    int
 	ring    []supervisor.Event // grows up to keep
 	next    int                // where the next event goes
+	forgot  time.Time          // when the last event was that is not kept any more; zero while all are
 	changed chan struct{}      // closed with the next event; nil while nobody waits
 }
 
@@ -50,6 +51,7 @@ func (l *Log) Observe(e supervisor.Event) {
 	if len(l.ring) < l.keep {
 		l.ring = append(l.ring, e)
 	} else {
+		l.forgot = l.ring[l.next].Time
 		l.ring[l.next] = e
 	}
 	l.next = (l.next + 1) % l.keep
@@ -66,6 +68,21 @@ func (l *Log) Recent(n int) []supervisor.Event {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.recentLocked(n)
+}
+
+// all returns the events that are kept, newest first, and when the last of those
+// that are not was; zero if there are none.
+func (l *Log) all() (events []supervisor.Event, forgot time.Time) {
+	if l == nil {
+		return nil, time.Time{}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.recentLocked(l.keep), l.forgot
+}
+
+func (l *Log) recentLocked(n int) []supervisor.Event {
 	events := make([]supervisor.Event, 0, max(0, min(n, len(l.ring))))
 	for i := 1; i <= cap(events); i++ {
 		events = append(events, *l.back(i))

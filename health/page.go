@@ -16,7 +16,7 @@ import (
 //go:embed web
 var web embed.FS
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{"stamp": stamp}).ParseFS(web, "web/*.html"))
+var templates = template.Must(template.New("").Funcs(template.FuncMap{"stamp": stamp, "brief": brief}).ParseFS(web, "web/*.html"))
 
 // assets are the page's files, by path.
 var assets = map[string]answer{
@@ -41,7 +41,12 @@ const (
 	maxAskedFor = 2_000 // of it, where large supervisors were unfolded
 	maxEvents   = 30
 	maxOpen     = 30 // children of one that are shown unasked
+	maxRowError = 1 << 10
 )
+
+// brief is an error in the tree, where there may be hundreds: cards and /tree
+// tell more of it.
+func brief(text string) string { return clip(text, maxRowError) }
 
 // pageView is what the template gets. All text in it is escaped there.
 type pageView struct {
@@ -121,7 +126,8 @@ func (a *admin) seePast(v *pageView, c clock) []supervisor.Incident {
 	v.Past, v.HiddenIncidents = viewIncidents(past, c), hidden
 	if a.log != nil {
 		v.Log, v.Events = true, viewEvents(a.log.Recent(maxEvents))
-		t := viewTimeline(a.log.Recent(a.log.size()), incidents, c.now)
+		events, forgot := a.log.all()
+		t := viewTimeline(events, forgot, incidents, c.now)
 		v.Timeline = &t
 	}
 	return open

@@ -108,6 +108,23 @@ func TestThePageEscapesEverything(t *testing.T) {
 	})
 }
 
+// So are the stacks and errors of events, in the list and in the timeline.
+func TestThePageEscapesWhatEventsTell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const evil, text = `</pre></title><img src=x onerror="alert(1)">`, "&lt;/pre&gt;&lt;/title&gt;&lt;img src=x onerror=&#34;alert(1)&#34;&gt;"
+		h := logged(t, 0, time.Second,
+			supervisor.Event{Path: "pool/w0", Kind: supervisor.EventAbandoned, Err: errors.New("hangs"), Stack: "goroutine 7: " + evil},
+			supervisor.Event{Path: "pool/w0", Kind: supervisor.EventExited, Err: errors.New("fails: " + evil)},
+			supervisor.Event{Path: "pool/w0", Kind: supervisor.EventRemedy, Remedy: "remedy: " + evil, Err: errors.New("no")},
+		)
+		for _, path := range []string{"/", "/fragment"} {
+			page := get(h, path).Body.String()
+			requireHas(t, page, "<pre>goroutine 7: "+text+"</pre>", `<span class="error">fails: `+text+"</span>", "exited: fails: "+text+"</title>", "<td>fails: "+text+"</td>", "remedy: "+text)
+			requireHasNot(t, page, "<img", evil)
+		}
+	})
+}
+
 func TestThePageFoldsLargeTrees(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		spec := pool(3_001, idle)
@@ -155,44 +172,66 @@ func TestThePageFoldsWideTrees(t *testing.T) {
 	requireHas(t, page, "more</li>")
 }
 
-// Contrast as WCAG 2.2 computes it, of every text colour on both grounds.
+// Contrast as WCAG 2.2 computes it, of every text colour on every ground; and of
+// what is old, which is grey.
 func TestTheColoursCanBeRead(t *testing.T) {
 	css, err := os.ReadFile("web/style.css")
 	if err != nil {
 		t.Fatal(err)
 	}
 	light, dark, _ := strings.Cut(string(css), "prefers-color-scheme: dark")
+	if regexp.MustCompile(`\.stale \{[^}]*opacity`).Match(css) || !regexp.MustCompile(`\.stale \{[^}]*grayscale\(1\)`).Match(css) {
+		t.Error("what is old is not grey, or is faint")
+	}
 	for theme, text := range map[string]string{"light": light, "dark": dark} {
-		colours := map[string]float64{}
+		colours := map[string]rgb{}
 		for _, m := range regexp.MustCompile(`--(\w+): #(\w{6});`).FindAllStringSubmatch(text, -1) {
-			colours[m[1]] = luminance(t, m[2])
+			colours[m[1]] = parse(t, m[2])
 		}
 		for _, name := range []string{"text", "soft", "fine", "warn", "bad", "wait", "off", "parked"} {
 			for _, ground := range []string{"page", "card", "alarm"} {
-				a, b := colours[name]+0.05, colours[ground]+0.05
-				if ratio := max(a, b) / min(a, b); ratio < 4.5 {
-					t.Errorf("%s: %s on %s has %.2f", theme, name, ground, ratio)
+				a, b := colours[name], colours[ground]
+				if ratio, old := contrast(a, b), contrast(a.grey(), b.grey()); min(ratio, old) < 4.5 {
+					t.Errorf("%s: %s on %s has %.2f, old %.2f", theme, name, ground, ratio, old)
 				}
 			}
 		}
 	}
 }
 
-func luminance(t *testing.T, hex string) float64 {
+// rgb is a colour, each part from 0 to 1.
+type rgb [3]float64
+
+func parse(t *testing.T, hex string) (c rgb) {
 	t.Helper()
-	sum := 0.0
-	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+	for i := range c {
 		v, err := strconv.ParseUint(hex[2*i:2*i+2], 16, 8)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := float64(v) / 255
-		if c <= 0.04045 {
-			c /= 12.92
-		} else {
-			c = math.Pow((c+0.055)/1.055, 2.4)
+		c[i] = float64(v) / 255
+	}
+	return c
+}
+
+// grey is what CSS' grayscale(1) makes of it (Filter Effects 1).
+func (c rgb) grey() rgb {
+	grey := 0.2126*c[0] + 0.7152*c[1] + 0.0722*c[2]
+	return rgb{grey, grey, grey}
+}
+
+func contrast(a, b rgb) float64 {
+	la, lb := a.luminance()+0.05, b.luminance()+0.05
+	return max(la, lb) / min(la, lb)
+}
+
+func (c rgb) luminance() (sum float64) {
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		v := c[i] / 12.92
+		if c[i] > 0.04045 {
+			v = math.Pow((c[i]+0.055)/1.055, 2.4)
 		}
-		sum += weight * c
+		sum += weight * v
 	}
 	return sum
 }
@@ -214,6 +253,25 @@ func TestThePageIsBoundedWhenAllIsDown(t *testing.T) {
 				t.Errorf("%q: %d rows", query, n)
 			}
 			requireHas(t, page, "and 99 more of wide/s29, with the same error", want)
+		}
+	})
+}
+
+// Nor is it large because they have much to say, each something of its own.
+func TestThePageStaysSmallWhateverErrorsSay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spec, recent := pool(301, nil), health.NewLog(0)
+		for i := range spec.Children {
+			err := fmt.Errorf("%d: %s", i, strings.Repeat("long ", 9<<10/5))
+			spec.Children[i].Run = func(context.Context, func()) error { return err }
+		}
+		tree := suptest.Start(t, spec, supervisor.Options{Observer: recent.Observe})
+		tree.Sleep(10 * time.Second)
+		h := health.Admin(tree.Supervisor, health.AdminOptions{Log: recent})
+		for _, query := range []string{"", "?only=problems", "?open=pool"} {
+			if n := get(h, "/fragment"+query).Body.Len(); n > 2_000_000 {
+				t.Errorf("%q: %d bytes", query, n)
+			}
 		}
 	})
 }

@@ -2,10 +2,16 @@ package health_test
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -121,31 +127,134 @@ func TestGiantErrorsAreCut(t *testing.T) {
 	})
 }
 
-// FuzzAdmin: whatever is asked, the answer is one of those that there are, and is
-// confined; what was sent comes back as text.
+// TestEachTimeoutIsSet, and ends by itself what it is for.
+func TestEachTimeoutIsSet(t *testing.T) {
+	sup := running(t, pool(2, idle), supervisor.Options{})
+	probes, err := health.Serve("127.0.0.1:0", sup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer probes.Shutdown(context.Background())
+	admin, err := health.ServeAdmin("127.0.0.1:0", sup, health.AdminOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Shutdown(context.Background())
+	if got, want := health.LimitsOf(probes), [4]time.Duration{5 * time.Second, 5 * time.Second, 10 * time.Second, 2 * time.Minute}; got != want {
+		t.Errorf("probes: %v", got)
+	}
+	if got, want := health.LimitsOf(admin), [4]time.Duration{5 * time.Second, 10 * time.Second, 30 * time.Second, 2 * time.Minute}; got != want {
+		t.Errorf("admin: %v", got)
+	}
+	large := func(w http.ResponseWriter, r *http.Request) {
+		for chunk := make([]byte, 1<<20); ; { // nobody reads it
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	}
+	reads := func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
+	for timeout, c := range map[string]struct {
+		h       http.HandlerFunc
+		request string
+	}{
+		"header": {reads, "GET / HTTP/1.1\r\nHost: local"},
+		"read":   {reads, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf"},
+		"write":  {large, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"},
+		"idle":   {reads, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"},
+	} {
+		srv, err := health.ServeWithOne(timeout, c.h, 50*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := dial(t, srv.Addr(), c.request)
+		if timeout == "write" {
+			time.Sleep(200 * time.Millisecond) // the buffers are full
+		}
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: the connection was not closed", timeout)
+		}
+		if err := srv.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+const asker = "s3cret-admin-token"
+
+// FuzzAdmin: whatever is asked, in whose name, the answer is one of those that
+// there are, and is confined; nobody gets in by another name of the host, or
+// without the token; what was sent comes back as text.
 func FuzzAdmin(f *testing.F) {
 	recent := health.NewLog(0)
-	h := health.Admin(running(f, pool(40, idle), supervisor.Options{Observer: recent.Observe}), health.AdminOptions{Log: recent, Operate: true})
-	for _, s := range [][2]string{
-		{"/", "find=<script>&only=problems&open=pool"}, {"/fragment", "open=pool&open=&find=%zz"}, {"/incidents/1", "text"}, {"/nodes/stop", "path=pool"},
-		{"/actions/", ""}, {"/../x", "%00"}, {"/readyz/pool", "exclude=<b>&verbose"},
+	sup := running(f, pool(40, idle), supervisor.Options{Observer: recent.Observe})
+	opts := health.AdminOptions{Log: recent, Operate: true}
+	h := health.Admin(sup, opts)
+	opts.Token = asker
+	secured := health.Admin(sup, opts)
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("me:"+asker))
+	for _, s := range [][5]string{
+		{"/", "find=<qscript>&only=problems&open=pool", "", "localhost", ""}, {"/fragment", "open=pool&open=<q>&find=%zz", "", "127.0.0.1:80", "Bearer " + asker},
+		{"/incidents/1", "text", "", "[::1]:80", basic}, {"/nodes/stop", "", "path=pool/w3", "localhost:8082", "Bearer"}, {"/nodes/restart", "", "path=<q>&path=%zz", "LOCALHOST.", ""},
+		{"/actions/", "", "x", "evil.example", "Basic bWU6"}, {"/../x", "%00", "", "localhost.evil.example", "bearer  " + asker}, {"/readyz/pool", "exclude=<qb>&verbose", "", "127.0.0.1.nip.io", "Digest x"},
 	} {
-		f.Add(s[0], s[1])
+		f.Add(s[0], s[1], s[2], s[3], s[4])
 	}
-	f.Fuzz(func(t *testing.T, path, query string) {
+	f.Fuzz(func(t *testing.T, path, query, form, host, authorization string) {
+		r := &http.Request{Method: http.MethodGet, Host: host, URL: &url.URL{Path: path, RawQuery: query}, Header: http.Header{"Authorization": {authorization}}}
+		if form != "" {
+			r.Method, r.Body = http.MethodPost, io.NopCloser(strings.NewReader(form))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, &http.Request{Method: http.MethodGet, Host: "localhost", URL: &url.URL{Path: path, RawQuery: query}, Header: http.Header{}})
-		switch w.Code {
-		case 200, 400, 404, 405:
-		default:
-			t.Errorf("%q?%q: %d", path, query, w.Code)
+		h.ServeHTTP(w, r)
+		requireConfined(t, w, query, form)
+		if w.Code != http.StatusForbidden && !namesLoopback(host) {
+			t.Errorf("%q was let in: %d", host, w.Code)
 		}
-		if w.Header().Get("Content-Security-Policy") == "" || w.Header().Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%q?%q: %v", path, query, w.Header())
-		}
-		values, _ := url.ParseQuery(query)
-		if find := values.Get("find"); strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") && strings.Contains(find, "<q") && strings.Contains(w.Body.String(), find) {
-			t.Errorf("%q comes back as it was", find)
+		r.Body = io.NopCloser(strings.NewReader(form))
+		w = httptest.NewRecorder()
+		secured.ServeHTTP(w, r)
+		requireConfined(t, w, query, form)
+		decoded, _ := base64.StdEncoding.DecodeString(authorization[strings.IndexByte(authorization, ' ')+1:])
+		if w.Code != http.StatusUnauthorized && !strings.Contains(authorization+string(decoded), asker) {
+			t.Errorf("%q was let in: %d", authorization, w.Code)
 		}
 	})
+}
+
+// requireConfined wants an answer that there is, and that holds no markup which
+// was sent.
+func requireConfined(t *testing.T, w *httptest.ResponseRecorder, sent ...string) {
+	t.Helper()
+	switch w.Code {
+	case 200, 303, 400, 401, 403, 404, 405, 409, 504:
+	default:
+		t.Errorf("%q: %d", sent, w.Code)
+	}
+	if w.Header().Get("Content-Security-Policy") == "" || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("%q: %v", sent, w.Header())
+	}
+	if !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
+		return
+	}
+	for _, text := range sent {
+		values, _ := url.ParseQuery(text)
+		for name, list := range values {
+			for _, value := range list {
+				if strings.Contains(value, "<q") && strings.Contains(w.Body.String(), value) {
+					t.Errorf("%s comes back as it was: %q", name, value)
+				}
+			}
+		}
+	}
+}
+
+// namesLoopback is a second opinion of whose name a Host header can be: it ends
+// in localhost, or is an address whose text begins as those of this host do.
+func namesLoopback(host string) bool {
+	name := regexp.MustCompile(`:\d*$`).ReplaceAllString(host, "")
+	name = strings.ToLower(strings.Trim(name, "[]."))
+	ip := net.ParseIP(strings.SplitN(name, "%", 2)[0])
+	return strings.HasSuffix(strings.ToLower(strings.TrimSuffix(name, ".")), "localhost") || net.ParseIP(strings.Trim(host, "[]")).IsLoopback() || ip.IsLoopback()
 }

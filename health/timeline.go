@@ -14,13 +14,15 @@ import (
 const (
 	timelineSpan = 15 * time.Minute
 	maxLanes     = 12
-	maxItems     = 400 // of one lane
+	maxItems     = 200 // of one lane
+	maxWhy       = 200 // bytes of an error: events and incidents tell all of it
 	timelineStep = 5 * time.Second
 )
 
 // A timelineView is the lanes, and the same as rows of a table.
 type timelineView struct {
 	From, To time.Time
+	Reach    time.Time // since when events are known; zero if all of the span is
 	Lanes    []laneView
 	More     int // nodes to which something happened, and that are left out
 }
@@ -83,18 +85,28 @@ var weights = map[supervisor.EventKind]int{
 }
 
 // weigh also counts who was taken down by a sibling, but not who was shut down
-// with everybody.
+// with everybody. To end without an error is no trouble for a job that is done;
+// who is started again for it must not have ended.
 func weigh(e supervisor.Event) int {
-	if e.Kind == supervisor.EventStopping && e.Err == supervisor.ErrSibling {
+	switch {
+	case e.Kind == supervisor.EventStopping && e.Err == supervisor.ErrSibling:
 		return 2
+	case e.Kind == supervisor.EventExited && e.Err == nil:
+		return 0
+	case e.Kind == supervisor.EventBackingOff && e.Err == nil:
+		return weights[supervisor.EventExited]
 	}
 	return weights[e.Kind]
 }
 
-// viewTimeline views events, newest first, and incidents.
-func viewTimeline(events []supervisor.Event, incidents []supervisor.Incident, now time.Time) timelineView {
+// viewTimeline views events, newest first, and incidents. forgot is when the last
+// event was that is not known any more, zero if all are.
+func viewTimeline(events []supervisor.Event, forgot time.Time, incidents []supervisor.Incident, now time.Time) timelineView {
 	to := now.Truncate(timelineStep).Add(timelineStep)
 	v := timelineView{From: to.Add(-timelineSpan), To: to}
+	if !forgot.Before(v.From) {
+		v.Reach = events[len(events)-1].Time
+	}
 	lanes := map[string]*laneView{}
 	for _, e := range slices.Backward(events) {
 		if lanes[e.Path] == nil {
@@ -104,7 +116,7 @@ func viewTimeline(events []supervisor.Event, incidents []supervisor.Incident, no
 		lanes[e.Path].add(e, !e.Time.Before(v.From))
 	}
 	for _, lane := range lanes {
-		lane.finish(now, v.From, incidents)
+		lane.finish(now, v.From, v.Reach, incidents)
 		if len(lane.Items) > 0 && lane.trouble > 0 { // that something has started is not worth a lane
 			v.Lanes = append(v.Lanes, *lane)
 		}
@@ -152,26 +164,50 @@ func (l *laneView) end(at time.Time) {
 }
 
 // finish ends what goes on until now, and forgets what was before from.
-func (l *laneView) finish(now, from time.Time, incidents []supervisor.Incident) {
+func (l *laneView) finish(now, from, reach time.Time, incidents []supervisor.Incident) {
 	if l.open != nil && l.open.Kind != "wait" && l.open.Kind != "off" { // however long ago that began
 		l.trouble += weights[supervisor.EventExited]
 	}
 	l.end(now)
-	for _, i := range incidents {
-		if i.Path == l.Path {
-			_, word := outcomeOf(i)
-			l.Items = append(l.Items, itemView{
-				Kind: "incident", What: fmt.Sprintf("incident %d, %s", i.ID, word), err: i.Cause, From: i.Began, To: until(i, now), Incident: i.ID,
-			})
-		}
-	}
 	l.Items = slices.DeleteFunc(l.Items, func(i itemView) bool { return i.From.Before(from) && !i.To.After(from) })
+	l.forget(from, reach)
+	l.recall(incidents, now, from)
 	slices.SortStableFunc(l.Items, func(a, b itemView) int {
 		return cmp.Or(compareBool(a.Mark(), b.Mark()), a.From.Compare(b.From)) // marks above spans
 	})
+}
+
+// forget leaves out what ended first if there is too much, and marks the time of
+// which nothing is known: an empty lane would say that all was well.
+func (l *laneView) forget(from, reach time.Time) {
+	what := "not known: older events are forgotten"
 	if over := len(l.Items) - maxItems; over > 0 {
+		last := l.Items[over-1]
+		reach, what = later(last.From, last.To), "left out: too much has happened since"
 		l.Items = l.Items[over:]
 	}
+	if !reach.IsZero() {
+		l.Items = append(l.Items, itemView{Kind: "forgotten", What: what, From: from, To: reach})
+	}
+}
+
+// recall adds the incidents that began with this node.
+func (l *laneView) recall(incidents []supervisor.Incident, now, from time.Time) {
+	for _, i := range incidents {
+		if to := until(i, now); i.Path == l.Path && to.After(from) {
+			_, word := outcomeOf(i)
+			l.Items = append(l.Items, itemView{
+				Kind: "incident", What: fmt.Sprintf("incident %d, %s", i.ID, word), err: i.Cause, From: i.Began, To: to, Incident: i.ID,
+			})
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // until is when an incident ended, or now; later than it began in any case.
@@ -203,11 +239,20 @@ func (v *timelineView) place() {
 	for _, lane := range v.Lanes {
 		for n := range lane.Items {
 			i := &lane.Items[n]
-			i.Why = textOf(i.err)
+			i.Why = whyOf(i.err)
 			i.X = fmt.Sprintf("%.2f%%", share(i.From))
 			if !i.Mark() {
 				i.Width = fmt.Sprintf("%.2f%%", max(0.12, share(i.To)-share(i.From)))
 			}
 		}
 	}
+}
+
+// whyOf is an error's text, short. More of it is read than is shown, for secrets
+// to be found whole.
+func whyOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return clip(shown(fmt.Sprint(err), 4*maxWhy), maxWhy)
 }

@@ -3,6 +3,7 @@ package health_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -79,6 +80,116 @@ func TestTheTimelineIsBounded(t *testing.T) {
 			t.Errorf("%d lanes, %d bytes", len(lanes), len(page))
 		}
 		requireHas(t, page, "and 38 more, to which less happened")
+	})
+}
+
+// logged returns an admin side whose log was told what happened, each event so
+// long after the one before.
+func logged(t *testing.T, keeps int, pace time.Duration, events ...supervisor.Event) http.Handler {
+	t.Helper()
+	recent := health.NewLog(keeps)
+	tree := suptest.Start(t, pool(2, idle), supervisor.Options{})
+	for i, e := range events {
+		time.Sleep(pace)
+		e.Seq, e.Time = uint64(i+1), time.Now()
+		recent.Observe(e)
+	}
+	return health.Admin(tree.Supervisor, health.AdminOptions{Log: recent})
+}
+
+// Nothing is said of a time whose events are forgotten, but that.
+func TestTheTimelineSaysHowFarBackItReaches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		crash := supervisor.Event{Path: "pool/w0", Kind: supervisor.EventExited, Err: errRefused}
+		ready := supervisor.Event{Path: "pool/w0", Kind: supervisor.EventReady}
+		const only = "Reaches back to 00:02:00 (UTC) only: older events are forgotten."
+
+		h := logged(t, 3, time.Minute, crash, ready, ready, ready) // from 00:01 to 00:04
+		requireHas(t, get(h, "/").Body.String(), only, "Nothing broke since.")
+		requireHasNot(t, get(h, "/").Body.String(), "Nothing broke.")
+		time.Sleep(15 * time.Minute) // all of that is over
+		requireHas(t, get(h, "/").Body.String(), "Nothing broke.")
+		requireHasNot(t, get(h, "/").Body.String(), "Reaches back")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		crash := supervisor.Event{Path: "pool/w0", Kind: supervisor.EventExited, Err: errRefused}
+		h := logged(t, 3, time.Minute, crash, crash, crash, crash)
+		page := get(h, "/").Body.String()
+		requireHas(t, page, "<caption>The last 15 minutes. Reaches back to 00:02:00 (UTC) only: older events are forgotten.</caption>")
+		lanes, table := timeline(t, page)
+		requireHas(t, lanes[0], `class="span forgotten" x="0.00%" y="7" width="86.11%"`)
+		requireHas(t, table, "<td>23:49:05.000</td><td>00:02:00.000</td><td>not known: older events are forgotten</td>")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		crash := supervisor.Event{Path: "pool/w0", Kind: supervisor.EventExited, Err: errRefused}
+		h := logged(t, 4, time.Minute, crash, crash, crash, crash)
+		requireHasNot(t, get(h, "/").Body.String(), "Reaches back", "forgotten") // none is
+	})
+}
+
+// A lane that holds too much leaves out what was first, and says so.
+func TestALaneSaysWhatItLeavesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []supervisor.Event
+		for range 300 {
+			events = append(events, supervisor.Event{Path: "pool/w0", Kind: supervisor.EventExited, Err: errRefused}, supervisor.Event{Path: "pool/w0", Kind: supervisor.EventReady})
+		}
+		lanes, table := timeline(t, get(logged(t, 0, time.Second, events...), "/").Body.String())
+		requireHas(t, lanes[0], `class="span forgotten"`)
+		requireHas(t, table, "left out: too much has happened since")
+		_, last, _ := strings.Cut(table, "left out")
+		requireHas(t, last, "<td>00:09:59.000</td><td>00:10:00.000</td><td>down</td>", "<td>00:09:59.000</td><td></td><td>exited</td>")
+		requireHasNot(t, last, "<td>00:01:")
+	})
+}
+
+// Errors are told short here, so that an update of the page stays small.
+func TestTheTimelineStaysSmall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []supervisor.Event
+		for i := range 2_000 {
+			err := fmt.Errorf("%d: %s", i, strings.Repeat("long ", 9<<10/5))
+			events = append(events, supervisor.Event{Path: fmt.Sprint("pool/w", i%12), Kind: supervisor.EventExited, Err: err})
+		}
+		fragment := get(logged(t, 0, 100*time.Millisecond, events...), "/fragment").Body.String()
+		lanes, table := timeline(t, fragment)
+		if len(lanes) != 12 || len(fragment) > 2_000_000 {
+			t.Errorf("%d lanes, %d bytes", len(lanes), len(fragment))
+		}
+		requireHas(t, table, "<td>1999: long long ", "… (cut)</td>")
+	})
+}
+
+// A job that is done is no trouble: it has no lane, and takes none from others.
+func TestAJobThatIsDoneIsNoTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []supervisor.Event
+		for i := range 100 {
+			events = append(events, supervisor.Event{Path: fmt.Sprint("pool/job", i%20), Kind: supervisor.EventExited})
+		}
+		requireHas(t, get(logged(t, 0, time.Second, events...), "/").Body.String(), "Nothing broke.")
+
+		events = append(events, supervisor.Event{Path: "pool/cache", Kind: supervisor.EventImpaired, Err: errors.New("slow")})
+		page := get(logged(t, 0, time.Second, events...), "/").Body.String()
+		if lanes, _ := timeline(t, page); len(lanes) != 1 || !strings.Contains(lanes[0], ">cache<") {
+			t.Errorf("%d lanes: %v", len(lanes), lanes)
+		}
+		requireHasNot(t, page, "to which less happened")
+	})
+}
+
+// A worker that must not end, and ends without an error all the same, is in
+// trouble.
+func TestAnEndThatIsNoneIsTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recent, db := health.NewLog(0), suptest.NewWorker()
+		tree := suptest.Start(t, shop(db, suptest.NewWorker(), suptest.NewWorker()), supervisor.Options{Observer: recent.Observe})
+		db.Return()
+		tree.Sleep(time.Minute)
+		lanes, _ := timeline(t, get(health.Admin(tree.Supervisor, health.AdminOptions{Log: recent}), "/").Body.String())
+		if len(lanes) == 0 || !strings.Contains(lanes[0], ">storage/db<") {
+			t.Errorf("%v", lanes)
+		}
 	})
 }
 

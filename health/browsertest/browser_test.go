@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,6 +81,27 @@ func (b *browser) requireQuiet() {
 	}
 }
 
+// requireComplaint waits until the page has complained so, and forgets that.
+func (b *browser) requireComplaint(want string) {
+	b.t.Helper()
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		if b.forgets(want) {
+			return
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.t.Errorf("no complaint says %q, among\n%s", want, strings.Join(b.complaints, "\n"))
+}
+
+func (b *browser) forgets(complaint string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before := len(b.complaints)
+	b.complaints = slices.DeleteFunc(b.complaints, func(c string) bool { return strings.Contains(c, complaint) })
+	return len(b.complaints) < before
+}
+
 func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	if err := chromedp.Do(b.ctx, actions...); err != nil {
@@ -128,6 +150,24 @@ func (b *browser) await(condition string) {
 		}
 	}
 	b.t.Fatalf("%s: never; the page is\n%s", condition, eval[string](b, "document.documentElement.outerHTML"))
+}
+
+// rest lets the page live on for a while.
+func (b *browser) rest(d time.Duration) {
+	b.t.Helper()
+	eval[any](b, fmt.Sprintf("new Promise(done => setTimeout(done, %d))", d.Milliseconds()))
+}
+
+// tabTo presses Tab until what the selector names has the focus.
+func (b *browser) tabTo(selector string) {
+	b.t.Helper()
+	for range 60 {
+		if eval[bool](b, fmt.Sprintf("document.activeElement.matches(%q)", selector)) {
+			return
+		}
+		b.press(tab)
+	}
+	b.t.Fatalf("no Tab leads to %s", selector)
 }
 
 func (b *browser) press(keys ...string) {

@@ -15,6 +15,7 @@ import (
 // A shop is a tree that a test breaks, with its admin side.
 type shop struct {
 	*supervisor.Supervisor
+	opts   health.AdminOptions
 	url    string
 	server *health.Server
 	ended  chan error // what Run returned
@@ -96,10 +97,8 @@ func (s *shop) run(t *testing.T, spec supervisor.Spec, opts health.AdminOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.server, err = health.ServeAdmin("127.0.0.1:0", sup, opts); err != nil {
-		t.Fatal(err)
-	}
-	s.Supervisor, s.url, s.ended = sup, "http://"+s.server.Addr()+"/", make(chan error, 1)
+	s.Supervisor, s.opts, s.ended = sup, opts, make(chan error, 1)
+	s.serve(t, "127.0.0.1:0")
 	ctx, cancel := context.WithCancel(context.Background())
 	gone := make(chan struct{})
 	go func() {
@@ -115,6 +114,35 @@ func (s *shop) run(t *testing.T, spec supervisor.Spec, opts health.AdminOptions)
 		t.Fatal(err)
 	}
 	return s
+}
+
+// serve opens the admin side, at first, or again after unserve.
+func (s *shop) serve(t *testing.T, addr string) {
+	t.Helper()
+	var err error
+	if s.server, err = health.ServeAdmin(addr, s.Supervisor, s.opts); err != nil {
+		t.Fatal(err)
+	}
+	s.url = "http://" + s.server.Addr() + "/"
+}
+
+// unserve closes the admin side, as if the process were gone, and returns where it
+// was.
+func (s *shop) unserve(t *testing.T) (addr string) {
+	t.Helper()
+	addr = s.server.Addr()
+	if err := s.server.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
+// fails breaks a worker, and waits until the tree is down for it.
+func (s *shop) fails(name string, err error) {
+	s.breaks(name, err)
+	for s.Status() != supervisor.Down {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // past puts what happened before this test into the log: the shop has had a bad

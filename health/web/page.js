@@ -19,6 +19,8 @@ const busy = 10000; // how long after an event things are said to happen
 let was = live.cloneNode(true); // what the server said last, untouched
 let opened = new URLSearchParams(location.search).getAll("open");
 let timer, asking, again;
+let due = 0; // when the timer fires
+let rested = 0; // until when the server rests, whatever happens
 let seen = Date.now(); // when the server answered last
 let stirred = 0; // when an event came last
 let skew = 0; // our clock beyond the server's
@@ -45,8 +47,11 @@ async function refresh() {
     lost(err.message);
   }
   asking = false;
-  const pace = Date.now() - stirred < busy || !("log" in live.dataset) ? often : seldom;
-  later(again ? soon : Math.max(pace, 10 * (Date.now() - asked))); // at most a tenth of the server's time
+  const [now, took] = [Date.now(), Date.now() - asked];
+  const pace = now - stirred < busy || !("log" in live.dataset) ? often : seldom;
+  rested = now + 3 * took; // events ask for at most a quarter of the server's time
+  later(again ? soon : Math.max(pace, 10 * took)); // without them it is a tenth
+  if (stirred >= asked) sooner();
   again = false;
 }
 
@@ -60,7 +65,15 @@ function here(path) {
 
 function later(ms) {
   clearTimeout(timer);
+  due = Date.now() + ms;
   timer = setTimeout(refresh, ms);
+}
+
+// sooner brings the next time forward, and never puts it off: events that keep
+// coming would do so for ever.
+function sooner() {
+  const at = Math.max(Date.now() + soon, rested);
+  if (at < due) later(at - Date.now());
 }
 
 async function load() {
@@ -163,7 +176,7 @@ function connect() {
 
 function stir() {
   seen = stirred = Date.now();
-  later(soon);
+  if (!asking) sooner(); // else refresh does
 }
 
 function lost(why) {
