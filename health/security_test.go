@@ -253,7 +253,7 @@ func requireConfined(t *testing.T, w *httptest.ResponseRecorder, sent ...string)
 // namesLoopback is a second opinion of whose name a Host header can be: it ends
 // in localhost, or is an address whose text begins as those of this host do.
 func namesLoopback(host string) bool {
-	name := regexp.MustCompile(`:\d*$`).ReplaceAllString(host, "")
+	name := regexp.MustCompile(`:[^:]*$`).ReplaceAllString(host, "")
 	name = strings.ToLower(strings.Trim(name, "[]."))
 	ip := net.ParseIP(strings.SplitN(name, "%", 2)[0])
 	return strings.HasSuffix(strings.ToLower(strings.TrimSuffix(name, ".")), "localhost") || net.ParseIP(strings.Trim(host, "[]")).IsLoopback() || ip.IsLoopback()

@@ -70,3 +70,29 @@ func TestFaultsSayTheMendAndNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParse: no error repeats the DSN, which may be meant for another driver; what
+// is completed once stays as it is, and the file is the one that was named.
+func FuzzParse(f *testing.F) {
+	for _, dsn := range []string{"shop.db", "file:a?mode=ro", ":memory:", "a?_pragma=x&_fk=0", "app:xyzzy42@tcp(db)/x", "postgres://app:xyzzy42@db/x", "?", "a?%zz", "a;b?c;d=1"} {
+		f.Add(dsn)
+	}
+	f.Fuzz(func(t *testing.T, dsn string) {
+		d, err := Parse(dsn)
+		if err != nil {
+			if strings.Contains(err.Error(), "xyzzy42") {
+				t.Errorf("%q: %v", dsn, err)
+			}
+			return
+		}
+		if again := parse(t, d.String()); again.String() != d.String() || again.InMemory() != d.InMemory() {
+			t.Errorf("%q became %q, and then %q", dsn, d, again)
+		}
+		if named, _, _ := strings.Cut(dsn, "?"); !strings.HasPrefix(d.String(), named+"?") {
+			t.Errorf("%q became %q", dsn, d)
+		}
+		if slow := d.WithBusyTimeout(7 * time.Millisecond); !strings.Contains(slow.String(), "_busy_timeout=7") {
+			t.Errorf("%q became %q", dsn, slow)
+		}
+	})
+}
