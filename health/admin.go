@@ -27,8 +27,9 @@ type AdminOptions struct {
 	// Log, if set, holds the recent events for the page and /events.
 	Log *Log
 
-	// Actions are the buttons on the page. There are none by default. Each that
-	// is done, or refused, is a line in slog's default log.
+	// Actions are the buttons on the page. There are none by default. Each is
+	// an event (supervisor.EventOperated), or without an observer a line in
+	// slog's default log, as those are that were refused to another site.
 	Actions []Action
 
 	// Operate lets people restart, stop and start nodes, on the page and by

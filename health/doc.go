@@ -27,8 +27,8 @@
 // node, or lists it (?verbose). That is a 200, and the root's answers ignore it:
 // they are what the tree keeps, and a late check is no reason to take traffic
 // away, least of all since what makes checks late is often load. A check that
-// hangs has failed after its timeout, so nothing stays unknown for long; what
-// is known to be degraded or down stays so.
+// hangs has failed after its Timeout, so nothing stays unknown for longer than
+// that; what is known to be degraded or down stays so.
 //
 // The admin side, Admin and ServeAdmin, tells reasons: a page for people (/),
 // the tree (/tree), the latest events (/events, or as they happen) and the last
