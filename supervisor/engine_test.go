@@ -16,7 +16,7 @@ import (
 // TestSupervisorsLeaveTheirEngineTogether: who gives its slots back must not
 // find that another has ended the engine meanwhile.
 func TestSupervisorsLeaveTheirEngineTogether(t *testing.T) { // S8
-	for range 100 {
+	for range 20 {
 		e := newEngine("app", rackSize/2, rackSize/2)
 		if !e.join(rackSize / 2) {
 			t.Fatal("no room")
@@ -225,6 +225,9 @@ func (h *hustle) count(r *runner, users, held map[*engine]int) {
 // TestAGroupThatIsRestartedLeavesNoIdleGoroutines: where it finds its neighbours'
 // engine full it gets another, and what it had there is not kept for nobody.
 func TestAGroupThatIsRestartedLeavesNoIdleGoroutines(t *testing.T) {
+	if testing.Short() {
+		t.Skip("restarts 600 groups")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		const groups, size = 60, 10
 		h := &hustle{t: t, calm: true, rand: rand.New(rand.NewPCG(1, 0)), ended: make(chan error, 1)}
