@@ -45,7 +45,7 @@ type Config struct {
 	TLS *tls.Config
 
 	// ReadHeaderTimeout bounds reading a request's header, and before that the
-	// TLS handshake. Zero means 5 s.
+	// TLS handshake. Zero means 5 s. Over HTTP/2 IdleTimeout bounds the header.
 	ReadHeaderTimeout time.Duration
 
 	// ReadTimeout bounds reading a request with its body. Zero means 1 min.
@@ -53,7 +53,9 @@ type Config struct {
 
 	// WriteTimeout bounds a request from the end of its header to the end of
 	// its response. Zero means 1 min. For responses that take longer, such as
-	// streams, a handler can move it with http.ResponseController.
+	// streams, a handler can move it with http.ResponseController. An HTTP/2
+	// connection that takes no byte for so long is closed, whatever a handler
+	// moved: its client reads nothing.
 	WriteTimeout time.Duration
 
 	// IdleTimeout is how long a connection is kept for the next request. Zero

@@ -134,5 +134,6 @@ func (s *Server) http(secure *tls.Config) *http.Server {
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
 		ErrorLog:          s.cfg.ErrorLog,
+		HTTP2:             &http.HTTP2Config{WriteByteTimeout: max(0, s.cfg.WriteTimeout)},
 	}
 }

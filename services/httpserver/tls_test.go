@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -393,6 +394,116 @@ func TestStreamsThatHangEndAfterTheDrainTimeout(t *testing.T) {
 			}
 		}
 	})
+}
+
+// deaf is a client's connection that can stop to read, for ever.
+type deaf struct {
+	net.Conn
+	stops *atomic.Bool
+	never chan struct{}
+}
+
+func (d deaf) Read(p []byte) (int, error) {
+	if d.stops.Load() {
+		<-d.never
+		return 0, io.EOF
+	}
+	return d.Conn.Read(p)
+}
+
+// Over HTTP/2 a stream is cut off by telling the client so. One that takes nothing
+// any more cannot be told: its connection is closed, for which TLS takes 5 s.
+func TestAnHTTP2ClientThatDoesNotReadIsCutOff(t *testing.T) {
+	for stops, most := range map[bool]time.Duration{true: 65 * time.Second, false: time.Minute} {
+		m := newMount(t)
+		synctest.Test(t, func(t *testing.T) {
+			var n network
+			client := deaf{stops: new(atomic.Bool), never: make(chan struct{})}
+			took := make(chan time.Duration, 1)
+			m.renew(time.Hour)
+			tr := startOn(t, &n, m.config(), func(w http.ResponseWriter, _ *http.Request) {
+				begin := time.Now()
+				client.stops.Store(stops)
+				for _, err := w.Write(make([]byte, 4096)); err == nil; _, err = w.Write(make([]byte, 4096)) {
+				}
+				took <- time.Since(begin)
+			})
+			c := n.client(t, true)
+			c.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := n.dialBuffered(ctx, network, addr)
+				return deaf{conn, client.stops, client.never}, err
+			}
+			go func() {
+				if resp, err := c.Get("https://shop/"); err == nil {
+					<-client.never
+					resp.Body.Close()
+				}
+			}()
+			time.Sleep(time.Hour)
+			select {
+			case took := <-took:
+				if took < time.Minute || took > most {
+					t.Errorf("the connection stops %v: the handler could not write for %v, want the WriteTimeout of 1m", stops, took)
+				}
+			default:
+				t.Errorf("the connection stops %v: the handler still writes", stops)
+			}
+			close(client.never)
+			if _, err := tr.stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What a slow client sends over HTTP/2: RFC 9113, 3.4 and 4.1, and RFC 7541, A.
+const (
+	preface  = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	settings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	post     = "\x83\x84\x87\x41\x04shop" // POST / https shop
+	begun    = "\x00\x00\x09\x01\x00\x00\x00\x00\x01" + post
+	ended    = "\x00\x00\x09\x01\x04\x00\x00\x00\x01" + post
+	body     = "\x00\x00\x03\x00\x00\x00\x00\x00\x01abc"
+)
+
+func TestASlowHTTP2ClientIsCutOff(t *testing.T) {
+	for name, tc := range map[string]struct {
+		sends string
+		after time.Duration
+	}{
+		"silent":        {"", 10 * time.Second}, // net/http's own
+		"idle":          {preface + settings, 2 * time.Minute},
+		"in the header": {preface + settings + begun, 2 * time.Minute},        // no request yet, and so idle
+		"in the body":   {preface + settings + ended + body, 3 * time.Minute}, // ReadTimeout, and then it is idle
+	} {
+		m := newMount(t)
+		synctest.Test(t, func(t *testing.T) {
+			var n network
+			m.renew(time.Hour)
+			tr := startOn(t, &n, m.config(), func(w http.ResponseWriter, r *http.Request) {
+				if _, err := io.Copy(io.Discard, r.Body); err == nil {
+					t.Errorf("%s: the whole body came", name)
+				}
+			})
+			raw, err := n.dialBuffered(t.Context(), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, ServerName: "shop", NextProtos: []string{"h2"}})
+			defer conn.Close()
+			begin := time.Now()
+			if _, err := io.WriteString(conn, tc.sends); err != nil {
+				t.Error(err)
+			}
+			_, _ = io.Copy(io.Discard, conn) // until the server closes it
+			if took := time.Since(begin); took < tc.after || took > tc.after+2*time.Second {
+				t.Errorf("%s: the connection was closed after %v, want %v", name, took, tc.after)
+			}
+			if _, err := tr.stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 func TestASilentTLSClientIsCutOff(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -40,7 +41,7 @@ type Config[V any] struct {
 	// Load gets a value from the source of truth. Those who want the same at
 	// the same time wait for one call. Its context has the values of the first
 	// one's, and ends after LoadTimeout. An error goes to them all, and is not
-	// kept.
+	// kept; so does a panic, and a runtime.Goexit, as an error.
 	Load func(ctx context.Context, key string) (V, error)
 
 	// LoadTimeout bounds Load. Zero means 10 s.
@@ -146,19 +147,27 @@ func (c *Cache[V]) validate(key string, v V) error {
 	return c.cfg.Validate(key, v)
 }
 
-// load gets the value, and keeps it. A panic would end the process: nobody is
-// above it.
+var errGoexit = errors.New("rediscache: Load called runtime.Goexit")
+
+// load gets the value, and keeps it, on a goroutine of its own: a panic there
+// would end the process, for nobody is above it, and a Goexit would take with it
+// who is to answer those who wait.
 func (c *Cache[V]) load(ctx context.Context, key string) (v V, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LoadTimeout)
 	defer cancel()
-	defer func() {
-		if r := recover(); r != nil {
-			err = supervisor.Recovered(r)
+	err = errGoexit // unless it returns or panics
+	var loading sync.WaitGroup
+	loading.Go(func() {
+		defer func() {
+			if r := recover(); r != nil {
+				err = supervisor.Recovered(r)
+			}
+		}()
+		if v, err = c.cfg.Load(ctx, key); err == nil {
+			c.keep(ctx, key, v)
 		}
-	}()
-	if v, err = c.cfg.Load(ctx, key); err == nil {
-		c.keep(ctx, key, v)
-	}
+	})
+	loading.Wait()
 	return v, err
 }
 

@@ -3,8 +3,11 @@ package rediskv
 import (
 	"errors"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/coppice-go/coppice/services/internal/servers"
 	"github.com/coppice-go/coppice/services/internal/servicetest"
@@ -85,26 +88,47 @@ func TestAFrozenRedisServerHoldsUpNobody(t *testing.T) {
 	server.Thaw()
 }
 
+// Neither while it is frozen nor after: who waits in a pool, for its connections
+// or behind those who have them, goes with it, and each attempt to connect leaves
+// nothing behind.
 func TestRestartsAtAFrozenRedisServerPileUpNoGoroutines(t *testing.T) {
 	server := servers.StartRedis(t)
-	tree := servicetest.Start(t, realKV(server).Spec("cache"), servers.Password)
+	kv := realKV(server)
+	kv.cfg.ReadTimeout, kv.cfg.PoolSize = time.Hour, 3
+	tree := servicetest.Start(t, kv.Spec("cache"), servers.Password)
 	tree.Await(supervisor.EventReady)
 	tree.AwaitProbe()
 	before := runtime.NumGoroutine()
 	for range 2 {
+		client := mustPeek(t, kv)
 		server.Freeze()
+		var waiting sync.WaitGroup
+		for range 20 {
+			waiting.Go(func() {
+				if err := client.Get(t.Context(), "wood").Err(); err == nil || err == redis.Nil {
+					t.Error("a frozen server answered")
+				}
+			})
+		}
 		tree.Await(supervisor.EventExited)
-		tree.Await(supervisor.EventStartFailed)
-		tree.Await(supervisor.EventStartFailed)
+		waiting.Wait()
+		for range 3 {
+			tree.Await(supervisor.EventStartFailed)
+		}
+		wantNoMoreGoroutines(t, before)
 		server.Thaw()
 		tree.Await(supervisor.EventReady)
 	}
-	deadline := time.Now().Add(3 * time.Second)
-	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
+	wantNoMoreGoroutines(t, before)
+	tree.Stop()
+}
+
+func wantNoMoreGoroutines(t *testing.T, than int) {
+	t.Helper()
+	for deadline := time.Now().Add(3 * time.Second); runtime.NumGoroutine() > than && time.Now().Before(deadline); {
 		runtime.Gosched()
 	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines after two outages, %d before", after, before)
+	if n := runtime.NumGoroutine(); n > than {
+		t.Errorf("%d goroutines, want at most %d", n, than)
 	}
-	tree.Stop()
 }

@@ -55,7 +55,7 @@ type Config struct {
 	// DB is the number of the database to select. Zero is Redis's first.
 	DB int
 
-	// TLS, if set, is how connections are encrypted.
+	// TLS, if set, is how connections are encrypted. Nil is without.
 	TLS *tls.Config
 
 	// PoolSize bounds the connections of the client; those who need one more

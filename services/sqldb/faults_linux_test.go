@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,6 +171,34 @@ func TestAnExhaustedPoolOfAServerIsNoFailure(t *testing.T) {
 		db := s.db(s.Addr)
 		db.cfg.MaxOpen, db.cfg.MaxIdle = 1, 1
 		exhaust(t, db)
+	})
+}
+
+// Whoever sees the database sees it migrated, in each incarnation, and the pool
+// that did so is the one that is used.
+func TestAMigrationOfAServerComesBeforeReady(t *testing.T) {
+	eachServer(t, func(t *testing.T, s server) {
+		cfg := s.config(s.dsn(s.Addr, "app", s.owned))
+		var migrations atomic.Int64
+		cfg.Migrate = func(ctx context.Context, db *sqlx.DB) error {
+			migrations.Add(1)
+			_, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS item (name VARCHAR(9))")
+			return err
+		}
+		db := New(cfg)
+		tree := servicetest.Start(t, db.Spec("db"), servers.Password)
+		for n := range 2 {
+			tree.Await(supervisor.EventReady)
+			mustPeek(t, db).MustExec("INSERT INTO item VALUES ('hazel')")
+			var items int
+			if err := mustPeek(t, db).Get(&items, "SELECT count(*) FROM item"); err != nil || items != n+1 || migrations.Load() != int64(n+1) {
+				t.Errorf("incarnation %d has %d items after %d migrations, %v", n+1, items, migrations.Load(), err)
+			}
+			if err := tree.Sup.Restart(t.Context(), tree.Path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tree.Stop()
 	})
 }
 

@@ -47,7 +47,8 @@ func TestAMigrationComesBeforeReady(t *testing.T) {
 // S2: a migration may take longer than ConnectTimeout, but not than the Spec's
 // StartTimeout; and a stop does not wait for it.
 func TestAMigrationIsBoundedByTheStartTimeout(t *testing.T) {
-	cfg := quick(Config{DSN: filepath.Join(t.TempDir(), "shop.db"), ConnectTimeout: 1})
+	cfg := quick(Config{DSN: filepath.Join(t.TempDir(), "shop.db")})
+	cfg.ConnectTimeout = 500 * time.Millisecond
 	cfg.Migrate = func(ctx context.Context, _ *sqlx.DB) error {
 		<-ctx.Done()
 		return ctx.Err()

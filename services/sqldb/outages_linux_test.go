@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -186,17 +187,35 @@ func connectTwice(t *testing.T, pool *sqlx.DB) {
 	}
 }
 
+// Neither while it is frozen nor after: who waits in a pool, for its connections
+// or behind those who have them, goes with it, and each attempt to connect leaves
+// nothing behind.
 func TestRestartsAtAFrozenServerPileUpNoGoroutines(t *testing.T) {
 	eachServer(t, func(t *testing.T, s server) {
-		tree := servicetest.Start(t, s.db(s.Addr).Spec("db"), servers.Password)
+		db := s.db(s.Addr)
+		db.cfg.MaxOpen, db.cfg.MaxIdle = 3, 3
+		tree := servicetest.Start(t, db.Spec("db"), servers.Password)
 		tree.Await(supervisor.EventReady)
 		tree.AwaitProbe()
 		before := runtime.NumGoroutine()
 		for range 2 {
+			pool := mustPeek(t, db)
+			connectTwice(t, pool)
 			s.Freeze()
+			var waiting sync.WaitGroup
+			for range 20 {
+				waiting.Go(func() {
+					if _, err := pool.Exec("SELECT 1"); err == nil {
+						t.Error("a frozen server answered")
+					}
+				})
+			}
 			tree.Await(supervisor.EventExited)
-			tree.Await(supervisor.EventStartFailed)
-			tree.Await(supervisor.EventStartFailed)
+			waiting.Wait()
+			for range 3 {
+				tree.Await(supervisor.EventStartFailed)
+			}
+			wantNoMoreGoroutines(t, before)
 			s.Thaw()
 			tree.Await(supervisor.EventReady)
 		}

@@ -3,9 +3,12 @@ package sqldb
 import (
 	"errors"
 	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jmoiron/sqlx"
 
 	"github.com/coppice-go/coppice/services/internal/servers"
 	"github.com/coppice-go/coppice/services/internal/servicetest"
@@ -76,4 +79,48 @@ func TestReadOnlyPostgreSQLConnectionsAreEvicted(t *testing.T) {
 		}
 		tree.Stop()
 	}
+}
+
+// SQLSTATE 25006 is what a server that is read-only refuses with: each connection
+// that there is learns it by one statement, and is not used again.
+func TestWhatAReadOnlyPostgreSQLServerRefusesEndsTheConnection(t *testing.T) {
+	s := startPostgreSQL(t)
+	pool, stop := s.pool(t, true)
+	pool.MustExec("CREATE TABLE item (name TEXT)")
+	var before, after int
+	if err := pool.Get(&before, "SELECT pg_backend_pid()"); err != nil {
+		t.Fatal(err)
+	}
+	s.do(t, s.readOnly...)
+	if code := refusal(pool, func(err error) bool { return err != nil }); code != "25006" {
+		t.Errorf("the server's refusal came with the code %q", code)
+	}
+	if _, err := pool.Exec("INSERT INTO item VALUES ('ash')"); err == nil || !strings.Contains(err.Error(), s.sayReadOnly) {
+		t.Errorf("the next connection, to a server that is read-only, ended with %v", err)
+	}
+	s.do(t, s.readWrite...)
+	if code := refusal(pool, func(err error) bool { return err == nil }); code != "" {
+		t.Errorf("writing to a server that is writable again ended with the code %q", code)
+	}
+	if err := pool.Get(&after, "SELECT pg_backend_pid()"); err != nil || after == before {
+		t.Errorf("backend %d after the refusal, %d before, %v", after, before, err)
+	}
+	stop()
+}
+
+// refusal writes until that ends as it should, for a server reads its new
+// configuration in its own time, and returns the code of the server's error.
+func refusal(pool *sqlx.DB, ends func(error) bool) (code string) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		_, err := pool.Exec("INSERT INTO item VALUES ('hazel')")
+		if refused, is := errors.AsType[*pgconn.PgError](err); is {
+			code = refused.Code
+		} else {
+			code = ""
+		}
+		if ends(err) {
+			return code
+		}
+	}
+	return "none within 10 s"
 }

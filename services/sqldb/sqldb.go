@@ -13,7 +13,9 @@
 // answer wrap supervisor.ErrUnavailable, and none tells the password.
 //
 // The connections of an incarnation end with it, also those in use: a server
-// that does not answer holds up neither a stop nor those who wait for it.
+// that does not answer holds up neither a stop nor those who wait for it. A
+// SQLite connection in use can be read until it is given back, but commits
+// nothing any more: a transaction that has written ends with an error.
 package sqldb
 
 import (
@@ -91,7 +93,8 @@ type Config struct {
 	// A PostgreSQL server that answers but takes no writes, as after a
 	// failover, is then as good as none: no incarnation is ready before one is
 	// writable, which is looked for among the hosts in the DSN, and pooled
-	// connections that have become read-only are replaced.
+	// connections that have become read-only are replaced: when the server says
+	// so, by itself or by refusing one write.
 	//
 	// So it is with a MySQL or MariaDB server. Its connections do not say what
 	// has become of them: the one on which a write is refused is replaced, and
@@ -154,8 +157,8 @@ type DB struct {
 
 // driver is what differs between databases.
 type driver interface {
-	// Open returns a pool, without connecting. All its connections are closed
-	// when life ends.
+	// Open returns a pool, without connecting. When life ends its connections
+	// are closed, or commit nothing any more.
 	Open(life context.Context) *sql.DB
 
 	// OpenProbed is Open for the one connection that is probed. It is no part

@@ -131,6 +131,53 @@ func TestSQLiteNoticesThatItsFileIsGone(t *testing.T) {
 	}
 }
 
+// What was begun in a pool that is replaced is not done, however it is ended,
+// and who began it is told. A file that was replaced would swallow it.
+func TestASQLiteTransactionInFlightEndsWithAnErrorAndIsNotCommitted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shop.db")
+	db := New(quick(Config{DSN: path}))
+	tree := servicetest.Start(t, db.Spec("db"))
+	tree.Await(supervisor.EventReady)
+	for name, replace := range map[string]func(){
+		"its file": func() {
+			if err := os.Rename(path, path+".old"); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"only the pool": func() {
+			if err := tree.Sup.Restart(t.Context(), tree.Path); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		pool := mustPeek(t, db)
+		pool.MustExec("CREATE TABLE IF NOT EXISTS item (name TEXT)")
+		conn, err := pool.Connx(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tx := pool.MustBegin()
+		tx.MustExec("INSERT INTO item VALUES ('hazel')")
+		replace()
+		tree.Await(supervisor.EventReady)
+		if err := tx.Commit(); err == nil {
+			t.Errorf("%s was replaced, and what was in flight is committed", name)
+		}
+		if _, err := conn.ExecContext(t.Context(), "INSERT INTO item VALUES ('ash')"); err == nil {
+			t.Errorf("%s was replaced, and a connection of before writes", name)
+		}
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+		var items int
+		mustPeek(t, db).MustExec("CREATE TABLE IF NOT EXISTS item (name TEXT)")
+		if err := mustPeek(t, db).Get(&items, "SELECT count(*) FROM item"); err != nil || items != 0 {
+			t.Errorf("%s was replaced: %d items, %v", name, items, err)
+		}
+	}
+	tree.Stop()
+}
+
 // S32: a short trouble impairs and does not restart.
 func TestALockedSQLiteFileImpairsUntilItIsFree(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shop.db")
@@ -147,6 +194,31 @@ func TestALockedSQLiteFileImpairsUntilItIsFree(t *testing.T) {
 	tree.Await(supervisor.EventRecovered)
 	if tree.Seen(supervisor.EventExited) {
 		t.Error("it was restarted")
+	}
+	tree.Stop()
+}
+
+// S19: a restart does not free it, and so does not count; what was in the file
+// is there again.
+func TestASQLiteFileThatStaysLockedIsAnOutageUntilItIsFree(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shop.db")
+	db := New(quick(Config{DSN: path + "?_journal_mode=DELETE"}))
+	other := sqlx.MustOpen("sqlite", path+"?_txlock=exclusive")
+	tree := servicetest.Start(t, db.Spec("db"))
+	tree.Await(supervisor.EventReady)
+	mustPeek(t, db).MustExec("CREATE TABLE item (name TEXT); INSERT INTO item VALUES ('hazel')")
+	tx := other.MustBegin()
+	for _, kind := range []supervisor.EventKind{supervisor.EventExited, supervisor.EventStartFailed} {
+		if e := tree.Await(kind); !errors.Is(e.Err, supervisor.ErrUnavailable) || !strings.Contains(e.Err.Error(), "locked") {
+			t.Errorf("%s with %v, want an outage", kind, e.Err)
+		}
+	}
+	if err := errors.Join(tx.Rollback(), other.Close()); err != nil {
+		t.Error(err)
+	}
+	tree.Await(supervisor.EventReady)
+	if err := mustPeek(t, db).Get(new(string), "SELECT name FROM item"); err != nil {
+		t.Error(err)
 	}
 	tree.Stop()
 }

@@ -39,9 +39,15 @@ func newSQLite(cfg Config) (sqliteDB, Config, error) {
 	return sqliteDB{pool, own, cfg.Writable}, cfg, nil
 }
 
-func (s sqliteDB) Open(context.Context) *sql.DB { return sql.OpenDB(s.pool) }
+// Open's connections are not closed when life ends, if they are in use. They
+// write nothing from then on.
+func (s sqliteDB) Open(life context.Context) *sql.DB {
+	return sql.OpenDB(sqlitefile.Tied(life, s.pool))
+}
 
-func (s sqliteDB) OpenProbed(context.Context) *sql.DB { return sql.OpenDB(s.own) }
+func (s sqliteDB) OpenProbed(life context.Context) *sql.DB {
+	return sql.OpenDB(sqlitefile.Tied(life, s.own))
+}
 
 func (s sqliteDB) Checker(ctx context.Context, db *sql.DB) (probed.Check, error) {
 	return sqlitefile.Checker(ctx, db, s.writable)

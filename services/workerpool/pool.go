@@ -136,7 +136,9 @@ type Pool[J any] struct {
 	jobs *ledger.Ledger[J] // where each job is
 	work bell.Bell         // rung when a job is queued
 	room bell.Bell         // rung when one has left the queue
-	told atomic.Int64      // when a worker said last how far the pool has got, Unix nanoseconds
+
+	teller atomic.Pointer[context.Context] // of the worker that asked last for a job; nil before
+	told   atomic.Int64                    // when it was said last how far the pool has got, Unix nanoseconds
 }
 
 // DeadJob is a job whose last attempt failed.
@@ -166,8 +168,9 @@ type Stats struct {
 	Retrying int // wait for their next attempt to be due
 	InFlight int // held by a worker
 
-	// QueueAge is for how long the job that is taken next has been queued: it
-	// grows while there are too few workers, or none. Zero if none is queued.
+	// QueueAge is the longest for which a job has been queued by now: it grows
+	// while there are too few workers, or none. A job that was tried or
+	// interrupted waits anew. Zero if none is queued.
 	QueueAge time.Duration
 }
 
@@ -234,6 +237,7 @@ func (p *Pool[J]) TrySubmit(job J) error {
 	err := p.jobs.Submit(job)
 	if err == nil {
 		p.work.Ring()
+		p.tell()
 	}
 	return err
 }

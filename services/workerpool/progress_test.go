@@ -33,6 +33,33 @@ func TestAWorkerSaysHowFarThePoolHasGot(t *testing.T) {
 	})
 }
 
+// While no worker takes a job, because all are busy, those who submit say it. One
+// that comes to workers who wait is taken at once, and so is not queued.
+func TestWhoSubmitsToBusyWorkersSaysHowFarThePoolHasGot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Config[int]{Workers: 1, Run: func(context.Context, int) error { time.Sleep(10 * time.Second); return nil }})
+		tr := startPool(t, p)
+		for _, tc := range []struct {
+			after time.Duration
+			want  string
+		}{
+			{0, "0 queued; 1 in flight, 0 done"},
+			{500 * time.Millisecond, "0 queued; 1 in flight, 0 done"},
+			{500 * time.Millisecond, "2 queued, the oldest for 500ms; 1 in flight, 0 done"},
+			{2 * time.Second, "3 queued, the oldest for 2.5s; 1 in flight, 0 done"},
+			{time.Minute, "0 queued; 1 in flight, 4 done"},
+		} {
+			time.Sleep(tc.after)
+			submit(t, p, 1)
+			synctest.Wait()
+			if snap, err := tr.sup.Find("shop/pool/1"); err != nil || snap.Progress != tc.want {
+				t.Errorf("it says %q (%v), want %q", snap.Progress, err, tc.want)
+			}
+		}
+		tr.stop()
+	})
+}
+
 func TestStatsArePutIntoWords(t *testing.T) {
 	for want, s := range map[string]Stats{
 		"0 queued; 0 in flight, 0 done":                              {},

@@ -27,23 +27,27 @@ func (p *Pool[J]) run(ctx context.Context, ready func()) error {
 	var e *ledger.Entry[J]
 	for {
 		supervisor.Idle(ctx)
-		if !p.work.Await(ctx, func() bool { e = p.next(); return e != nil }) {
+		if !p.work.Await(ctx, func() bool { p.teller.Store(&ctx); e = p.next(); return e != nil }) {
 			return nil
 		}
 		supervisor.Beat(ctx)
-		p.tell(ctx)
+		p.tell()
 		p.attempt(ctx, e)
 	}
 }
 
-// tell says how far the pool has got, once a second at most: the worker that
-// takes a job then says it for all.
-func (p *Pool[J]) tell(ctx context.Context) {
+// tell says how far the pool has got, once a second at most, in the name of the
+// worker that asked last for a job: who takes one does, and who submits one, as
+// those who are busy take none. While nobody is, who takes it will. There is one
+// that asked, as there is a job in flight.
+func (p *Pool[J]) tell() {
 	last, now := p.told.Load(), time.Now().UnixNano()
-	if since := time.Duration(now - last); since >= 0 && since < time.Second || !p.told.CompareAndSwap(last, now) {
+	if since := time.Duration(now - last); since >= 0 && since < time.Second {
 		return // since is negative if the clock was set back
 	}
-	supervisor.Progress(ctx, p.Stats().String())
+	if s := p.Stats(); s.InFlight > 0 && p.told.CompareAndSwap(last, now) {
+		supervisor.Progress(*p.teller.Load(), s.String())
+	}
 }
 
 // next gives the first job of the queue, if there is one, to the caller.

@@ -69,7 +69,7 @@ type Entry[J any] struct {
 type Counts struct {
 	Submitted, Done, Dead, Forgotten, HandedBack int           // so far
 	Queued, Retrying, InFlight                   int           // now
-	QueueAge                                     time.Duration // for how long the first of the queue has been there
+	QueueAge                                     time.Duration // for how long the oldest of the queue has been there
 }
 
 // New returns an empty ledger.
@@ -244,9 +244,23 @@ func (l *Ledger[J]) Counts() Counts {
 	c := l.counts
 	c.HandedBack, c.Queued, c.Retrying, c.InFlight = len(l.handedBack), len(l.queue), len(l.retrying), len(l.inFlight)
 	if c.Queued > 0 {
-		c.QueueAge = time.Since(l.queue[0].since)
+		c.QueueAge = time.Since(l.oldest().since)
 	}
 	return c
+}
+
+// oldest returns who has been in the queue for the longest time, which is not
+// empty. In front are those who were interrupted, the last first, and behind
+// them the others, the first first: it is where they meet. The caller holds l.mu.
+func (l *Ledger[J]) oldest() *Entry[J] {
+	e := l.queue[0]
+	for _, next := range l.queue[1:] {
+		if next.since.After(e.since) {
+			break
+		}
+		e = next
+	}
+	return e
 }
 
 // enqueue puts e into the queue. The caller holds l.mu.

@@ -295,8 +295,9 @@ func TestCancelEndsAJobWhereverItIs(t *testing.T) {
 	}
 }
 
-// Each time a job is queued it waits anew.
-func TestTheQueuesAgeIsThatOfItsFirst(t *testing.T) {
+// Each time a job is queued it waits anew. Those that were interrupted come
+// first, and may have waited less than those behind them.
+func TestTheQueuesAgeIsThatOfItsOldest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(t, Limits{Waiting: 9, Attempts: 9, DeadLetters: 9}, 1)
 		want := func(want time.Duration) {
@@ -324,6 +325,17 @@ func TestTheQueuesAgeIsThatOfItsFirst(t *testing.T) {
 		want(0)
 		time.Sleep(time.Second)
 		want(time.Second)
+		_, _ = l.Submit(3), l.Submit(4)
+		interrupted := []*Entry[int]{l.Take(), l.Take()} // 4 is left
+		for i := range 3 {
+			time.Sleep(time.Second)
+			if i < len(interrupted) {
+				l.Interrupted(interrupted[i])
+			}
+			want(time.Duration(i+1) * time.Second)
+		}
+		l.Cancel(func(j int) bool { return j == 4 })
+		want(2 * time.Second) // the one that was interrupted first, and is not the first
 	})
 }
 

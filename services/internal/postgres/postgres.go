@@ -39,8 +39,19 @@ func Parse(dsn string, timeout time.Duration, writable bool) (s Server, password
 	conf.ConnectTimeout = timeout
 	if writable {
 		conf.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+		conf.OnPgError = keepUnlessReadOnly(conf.OnPgError)
 	}
 	return Server{conf, writable}, conf.Password, nil
+}
+
+// keepUnlessReadOnly returns keep, which says whether a connection is kept on
+// which the server answered with an error, but that one which refused to write
+// is not. Its user gets the error all the same.
+func keepUnlessReadOnly(keep pgconn.PgErrorHandler) pgconn.PgErrorHandler {
+	const readOnlySQLTransaction = "25006"
+	return func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
+		return keep(conn, err) && err.Code != readOnlySQLTransaction
+	}
 }
 
 // misplaced reports whether a URL has an @ where none belongs: then it holds a
@@ -79,7 +90,8 @@ func (s Server) tied(life context.Context) *pgx.ConnConfig {
 
 // stillWritable evicts a connection that has become read-only. It costs
 // nothing: since version 14 the server says so by itself, with its next answer.
-// So at most one statement fails of each connection that was in use just then.
+// So at most one statement fails of each connection that there is just then. What
+// older servers, and poolers, do not say, the first refusal does.
 func (s Server) stillWritable(_ context.Context, conn *pgx.Conn) error {
 	for _, says := range []string{"in_hot_standby", "default_transaction_read_only"} {
 		if s.writable && conn.PgConn().ParameterStatus(says) == "on" {

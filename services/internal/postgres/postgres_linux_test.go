@@ -3,9 +3,12 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/coppice-go/coppice/services/internal/probed"
 	"github.com/coppice-go/coppice/services/internal/servers"
@@ -37,6 +40,34 @@ func TestAConnectionThatBecameReadOnlyIsReplacedBeforeItsNextUse(t *testing.T) {
 			}
 			pool.Close()
 		}
+	}
+}
+
+// What a server refuses tells, too: older ones say nothing by themselves, and
+// poolers do not pass it on.
+func TestAConnectionOnWhichAWriteWasRefusedIsReplaced(t *testing.T) {
+	for _, writable := range []bool{true, false} {
+		s, _ := serve(t, writable)
+		pool := s.Open(t.Context())
+		pool.SetMaxOpenConns(1)
+		before := backend(t, pool)
+		tx, err := pool.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = tx.Exec("CREATE TABLE item (name TEXT)")
+		if refused, is := errors.AsType[*pgconn.PgError](err); !is || refused.Code != "25006" {
+			t.Errorf("the server's refusal came as %v", err)
+		}
+		_ = tx.Rollback() // fails if the connection has ended
+		after := backend(t, pool)
+		if (after == before) == writable {
+			t.Errorf("writable %v: backend %d, and then %d", writable, before, after)
+		}
+		if _, err := pool.Exec("SELECT 1/0"); err == nil || backend(t, pool) != after {
+			t.Errorf("a division by zero ended with %v, and its connection, too", err)
+		}
+		pool.Close()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -210,7 +211,7 @@ func freePort(t testing.TB) string {
 }
 
 // program finds a program in PATH, or in one of the directories, or ends the
-// test: where the tests must be complete (CI=true) as a failure.
+// test by Lack.
 func program(t testing.TB, name string, dirs ...string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil {
@@ -222,9 +223,21 @@ func program(t testing.TB, name string, dirs ...string) string {
 			return found[len(found)-1]
 		}
 	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
+	Lack(t, name+" is not installed")
 	return ""
+}
+
+// Lack ends a test that lacks what it needs: it is skipped, or, where the tests
+// must be complete, has failed.
+func Lack(t testing.TB, what string) {
+	t.Helper()
+	if inCI() {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// inCI reports whether CI is set, in any of the ways in which it is.
+func inCI() bool {
+	return !slices.Contains([]string{"", "0", "false"}, strings.ToLower(os.Getenv("CI")))
 }

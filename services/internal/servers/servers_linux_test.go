@@ -56,6 +56,37 @@ func TestAServerThatIsKilledWhileClientsConnectStartsAgain(t *testing.T) {
 	clients.Wait()
 }
 
+// What a test lacks is a failure in CI, whatever that calls itself.
+func TestLackingIsAFailureInCI(t *testing.T) {
+	for ci, want := range map[string]string{"": "skipped", "0": "skipped", "false": "skipped", "true": "failed", "1": "failed", "woodpecker": "failed"} {
+		t.Setenv("CI", ci)
+		ends := &ended{TB: t}
+		func() {
+			defer func() { _ = recover() }()
+			program(ends, "no-such-server", "/no/such/directory")
+		}()
+		if ends.how != want {
+			t.Errorf("with CI=%q the test is %q, want %q", ci, ends.how, want)
+		}
+	}
+}
+
+// ended is a test that says how it was ended.
+type ended struct {
+	testing.TB
+	how string
+}
+
+func (e *ended) Fatal(...any)          { e.end("failed") }
+func (e *ended) Fatalf(string, ...any) { e.end("failed") }
+func (e *ended) Skip(...any)           { e.end("skipped") }
+func (e *ended) Skipf(string, ...any)  { e.end("skipped") }
+
+func (e *ended) end(how string) {
+	e.how = how
+	panic(how)
+}
+
 func (s *Server) askWithin(d time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()

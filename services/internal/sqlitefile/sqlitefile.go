@@ -1,4 +1,5 @@
-// Package sqlitefile checks the file behind a connection to SQLite.
+// Package sqlitefile checks the file behind a connection to SQLite, and ends
+// writing to it with an incarnation.
 package sqlitefile
 
 import (

@@ -1,13 +1,16 @@
 package sqlitefile
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	_ "modernc.org/sqlite"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/coppice-go/coppice/services/internal/probed"
 )
@@ -93,4 +96,44 @@ func open(t *testing.T, dsn string) *sql.DB {
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { db.Close() })
 	return db
+}
+
+// Whoever still has a connection is told, at each way to commit.
+func TestATiedConnectionCommitsNothingAfterTheLife(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shop.db")
+	c, err := sqlite.NewConnector(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	life, end := context.WithCancel(t.Context())
+	db := sql.OpenDB(Tied(life, c))
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec("CREATE TABLE item (name TEXT)"); err != nil {
+		t.Errorf("a connection that is tied cannot write: %v", err)
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec("INSERT INTO item VALUES ('hazel')"); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	ended := func(how string, err error) {
+		t.Helper()
+		if refused, is := errors.AsType[*sqlite.Error](err); !is || refused.Code() != sqlite3.SQLITE_CONSTRAINT_COMMITHOOK {
+			t.Errorf("%s ended with %v", how, err)
+		}
+	}
+	ended("Commit", tx.Commit())
+	for _, statement := range []string{"INSERT INTO item VALUES ('ash')", "BEGIN; INSERT INTO item VALUES ('yew'); COMMIT"} {
+		_, err := db.Exec(statement)
+		ended(statement, err)
+		_, _ = db.Exec("ROLLBACK") // of the last
+	}
+	items := -1
+	if err := open(t, path).QueryRow("SELECT count(*) FROM item").Scan(&items); err != nil || items != 0 {
+		t.Errorf("%d items were committed, %v", items, err)
+	}
 }
