@@ -71,7 +71,7 @@ func (f dockerfile) config(t *testing.T) (c v1.Config) {
 		case *instructions.EntrypointCommand:
 			c.Entrypoint = command.CmdLine
 		case *instructions.HealthCheckCommand:
-			h := command.Health
+			h := command.Health // whose StartInterval has no place in it
 			c.Healthcheck = &v1.HealthConfig{Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
 		default:
 			t.Errorf("these tests do not know %s", command.Name())

@@ -6,14 +6,18 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -42,6 +46,29 @@ func TestTheBuildUsesTheGoOfTheModule(t *testing.T) {
 	if !strings.HasPrefix(f.stages[0].BaseName, "golang:"+minor) {
 		t.Errorf("it builds with %s, and go.mod says %s", f.stages[0].BaseName, version)
 	}
+}
+
+// asks is HEALTHCHECK in full.
+var asks = dockerspec.HealthcheckConfig{
+	Test:     []string{"CMD", "/demo", "healthcheck"}, // demo's own, without a shell
+	Interval: 10 * time.Second, Retries: 3,            // unhealthy after half a minute, as Kubernetes' liveness
+	Timeout:     3 * time.Second, // more than the 2 s after which demo healthcheck says by itself that nobody answers
+	StartPeriod: 30 * time.Second, StartInterval: time.Second,
+}
+
+// TestDockerAsks, as the Dockerfile has it. Of the image there is less to see:
+// go-containerregistry's knows no StartInterval.
+func TestDockerAsks(t *testing.T) {
+	f, _ := parseDockerfile(t, read(t, "../Dockerfile"))
+	for _, command := range f.stages[len(f.stages)-1].Commands {
+		if c, is := command.(*instructions.HealthCheckCommand); is {
+			if !reflect.DeepEqual(*c.Health, asks) {
+				t.Errorf("HEALTHCHECK is %+v, want %+v", *c.Health, asks)
+			}
+			return
+		}
+	}
+	t.Error("there is no HEALTHCHECK")
 }
 
 // TestTheImageAsBuilt: what it is, what it agrees with, and that it runs.
@@ -88,8 +115,9 @@ func checkConfig(t *testing.T, c v1.Config) {
 	if !slices.Equal(c.Entrypoint, []string{"/demo"}) || len(c.Cmd) > 0 {
 		t.Errorf("ENTRYPOINT %q, CMD %q", c.Entrypoint, c.Cmd)
 	}
-	if c.Healthcheck == nil || !slices.Equal(c.Healthcheck.Test, []string{"CMD", "/demo", "healthcheck"}) {
-		t.Errorf("HEALTHCHECK is %+v, want demo's own, without a shell", c.Healthcheck)
+	want := v1.HealthConfig{Test: asks.Test, Interval: asks.Interval, Timeout: asks.Timeout, StartPeriod: asks.StartPeriod, Retries: asks.Retries}
+	if c.Healthcheck == nil || !reflect.DeepEqual(*c.Healthcheck, want) {
+		t.Errorf("HEALTHCHECK is %+v, want %+v", c.Healthcheck, want)
 	}
 	if got := slices.Sorted(maps.Keys(c.ExposedPorts)); !slices.Equal(got, []string{"8080/tcp", "8081/tcp"}) {
 		t.Errorf("EXPOSE %q", got)

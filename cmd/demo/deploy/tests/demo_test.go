@@ -3,6 +3,8 @@ package tests
 import (
 	"bytes"
 	"errors"
+	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -24,6 +26,12 @@ var binary struct {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(stormy) != "" {
+		if err := storm(); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	code := m.Run()
 	if binary.dir != "" {
 		_ = os.RemoveAll(binary.dir)
@@ -152,6 +160,21 @@ func (p *process) chaos(fault string) {
 	if out, err := exec.Command(buildDemo(p.t), "chaos", "-admin", p.admin, fault).CombinedOutput(); err != nil {
 		p.t.Fatalf("demo chaos %s: %v\n%s", fault, err, out)
 	}
+}
+
+// tree is what its admin side says of it.
+func (p *process) tree() []byte {
+	p.t.Helper()
+	resp, err := http.Get("http://" + p.admin + "/tree")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		p.t.Fatalf("/tree: %s %v\n%s", resp.Status, err, text)
+	}
+	return text
 }
 
 // status is the code of an answer, 0 if there is none.

@@ -29,8 +29,8 @@ func TestThePageAgrees(t *testing.T) {
 	if err != nil || !strings.Contains(page, "demo manifest\n"+string(figures)+"```") {
 		t.Errorf("the page does not show what demo manifest prints (%v):\n%s", err, figures)
 	}
-	if !strings.Contains(page, "\n    "+eventByHTTP+"\n") {
-		t.Errorf("the page does not show the event %q", eventByHTTP)
+	if !strings.Contains(page, "\n```\n$ kubectl describe pod\n…\nEvents:"+eventsByHTTP+"```\n") {
+		t.Errorf("the page does not show the event as kubectl does:%s", eventsByHTTP)
 	}
 	files, _ := filepath.Glob("*_test.go")
 	var source strings.Builder

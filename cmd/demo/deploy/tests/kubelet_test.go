@@ -14,9 +14,13 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/kubectl/pkg/describe"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	kubecontainer "k8s.io/kubernetes/pkg/kubelet/container"
 	"k8s.io/kubernetes/pkg/kubelet/prober"
 	"k8s.io/kubernetes/pkg/kubelet/prober/results"
@@ -32,21 +36,23 @@ type kubelet struct {
 	pod     *corev1.Pod
 	probes  prober.Manager
 	results map[string]results.Manager // startup, liveness, readiness
-	events  *record.FakeRecorder
 
 	mu     sync.Mutex // guards the rest
 	status corev1.PodStatus
-	said   []string // events, as kubectl describe lists them
+	said   []corev1.Event
 	kills  []string // which probe would have had the container killed
 }
 
 // attach has a kubelet probe what listens at addr, by the probes of a pod.
 func attach(t *testing.T, pod *corev1.Pod, addr string) *kubelet {
 	t.Helper()
-	k := &kubelet{t: t, pod: listeningAt(t, pod, addr), events: record.NewFakeRecorder(1000), status: running(pod), results: map[string]results.Manager{
+	k := &kubelet{t: t, pod: listeningAt(t, pod, addr), status: running(pod), results: map[string]results.Manager{
 		"startup": results.NewManager(), "liveness": results.NewManager(), "readiness": results.NewManager(),
 	}}
-	k.probes = prober.NewManager(statuses{k: k}, k.results["liveness"], k.results["readiness"], k.results["startup"], runner{k}, k.events)
+	events := record.NewBroadcaster()
+	events.StartEventWatcher(k.hear)
+	recorder := events.NewRecorder(legacyscheme.Scheme, corev1.EventSource{Component: "kubelet"})
+	k.probes = prober.NewManager(statuses{k: k}, k.results["liveness"], k.results["readiness"], k.results["startup"], runner{k}, recorder)
 	ctx, cancel := context.WithCancel(context.Background())
 	loop := make(chan struct{})
 	go func() {
@@ -58,8 +64,9 @@ func attach(t *testing.T, pod *corev1.Pod, addr string) *kubelet {
 		k.probes.RemovePod(k.pod)
 		cancel()
 		<-loop
+		events.Shutdown()
 		if t.Failed() {
-			t.Logf("what kubelet said: %q", k.list())
+			t.Logf("what kubelet said:\n%s", k.described(k.list()...))
 		}
 	})
 	return k
@@ -102,11 +109,6 @@ func (k *kubelet) loop(ctx context.Context) {
 		case u := <-k.results["startup"].Updates():
 			k.note("startup", u.Result)
 		case <-k.results["readiness"].Updates():
-		case e := <-k.events.Events:
-			k.mu.Lock()
-			k.said = append(k.said, e)
-			k.mu.Unlock()
-			continue
 		case <-ctx.Done():
 			return
 		}
@@ -126,6 +128,12 @@ func (k *kubelet) note(probe string, r results.Result) {
 		defer k.mu.Unlock()
 		k.kills = append(k.kills, probe)
 	}
+}
+
+func (k *kubelet) hear(e *corev1.Event) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.said = append(k.said, *e)
 }
 
 // statuses is what the probe manager wants of kubelet's status manager.
@@ -183,17 +191,31 @@ func (k *kubelet) killed() []string {
 	return slices.Clone(k.kills)
 }
 
-func (k *kubelet) list() []string {
+func (k *kubelet) list() []corev1.Event {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.said)
+}
+
+// described is what kubectl describe pod prints, by its own code, when so much
+// has been said.
+func (k *kubelet) described(said ...corev1.Event) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	pod := k.pod.DeepCopy()
+	pod.Status = k.status
+	text, err := describe.DefaultObjectDescriber.DescribeObject(pod, &corev1.EventList{Items: said})
+	if err != nil {
+		k.t.Error(err)
+	}
+	return text
 }
 
 // failures counts the failed probes of a kind: "Startup", "Liveness",
 // "Readiness".
 func (k *kubelet) failures(probe string) (n int) {
 	for _, e := range k.list() {
-		if strings.Contains(e, probe+" probe failed") {
+		if strings.HasPrefix(e.Message, probe+" probe failed") {
 			n++
 		}
 	}
@@ -204,24 +226,44 @@ func (k *kubelet) failures(probe string) (n int) {
 // liveness any more, but readiness is asked to the end.
 func (k *kubelet) terminate() { k.probes.StopLivenessAndStartup(k.pod) }
 
-// A hurried pod is one of our manifests with every period as short as kubelet
-// can have it, one second, so that minutes pass in seconds. Thresholds and
-// timeouts are as they are.
+// hurry is how many times faster than in a cluster a hurried pod is probed, and
+// how many times less an outage lasts. Kubelet cannot probe oftener than each
+// second: startup and readiness, whose periods are short, are asked fewer times
+// in an outage than they would be.
+//
+// Nothing else is scaled. Thresholds count probes. Timeouts hold what an answer
+// takes, which is no faster here. The tree's own backoff goes on in its own
+// time: kubelet knows nothing of it, and scaled it would be another tree.
+const hurry = 10
+
+// hurried is the pod of our manifest, but for the periods of its probes.
 func hurried(t *testing.T) *corev1.Pod {
 	t.Helper()
 	template := find[*appsv1.Deployment](t, base).Spec.Template
 	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
-	shop := &pod.Spec.Containers[0]
-	for _, probe := range []*corev1.Probe{shop.StartupProbe, shop.LivenessProbe, shop.ReadinessProbe} {
-		probe.PeriodSeconds = 1
+	for _, probe := range threeProbes(pod.Spec.Containers[0]) {
+		probe.PeriodSeconds = max(1, probe.PeriodSeconds/hurry)
 	}
 	return pod
 }
 
-// periods is how many probes fit into d by our manifests, as a time in which
-// as many of a hurried pod are made.
-func periods(t *testing.T, d time.Duration, of func(corev1.Container) *corev1.Probe) time.Duration {
-	t.Helper()
-	probe := of(find[*appsv1.Deployment](t, base).Spec.Template.Spec.Containers[0])
-	return d / time.Duration(probe.PeriodSeconds)
+func threeProbes(c corev1.Container) []*corev1.Probe {
+	return []*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe}
+}
+
+// TestAHurriedPodIsOtherwiseOurs: it has the thresholds and timeouts of our
+// manifest, and liveness, the only probe that kills what was up, is asked as
+// many times in an outage as in a cluster.
+func TestAHurriedPodIsOtherwiseOurs(t *testing.T) {
+	ours := find[*appsv1.Deployment](t, base).Spec.Template.Spec
+	pod := hurried(t).Spec
+	if is, fast := ours.Containers[0].LivenessProbe.PeriodSeconds, pod.Containers[0].LivenessProbe.PeriodSeconds; is != hurry*fast {
+		t.Errorf("liveness is asked each %d s for the %d s of our manifest, want %d times as often", fast, is, hurry)
+	}
+	for i, probe := range threeProbes(pod.Containers[0]) {
+		probe.PeriodSeconds = threeProbes(ours.Containers[0])[i].PeriodSeconds
+	}
+	if !equality.Semantic.DeepEqual(pod, ours) {
+		t.Errorf("besides the periods this differs: %s", diff.Diff(ours, pod))
+	}
 }

@@ -14,6 +14,7 @@ import (
 	kubecontainer "k8s.io/kubernetes/pkg/kubelet/container"
 	"k8s.io/kubernetes/pkg/util/tail"
 	clock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/yaml"
 )
 
 const nobody = "postgres://app:s3cret-hunter2@127.0.0.1:1/shop?sslmode=disable"
@@ -93,7 +94,7 @@ func TestAnOutageOfFiveMinutesRestartsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "the pod is unready", time.Minute, func() bool { return !k.ready() })
-	outage := periods(t, 5*time.Minute, func(c corev1.Container) *corev1.Probe { return c.LivenessProbe })
+	const outage = 5 * time.Minute / hurry
 	asked := k.failures("Readiness")
 	for end := time.Now().Add(outage); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if k.ready() || len(k.killed()) > 0 {
@@ -106,6 +107,9 @@ func TestAnOutageOfFiveMinutesRestartsNothing(t *testing.T) {
 	if n := k.failures("Liveness") + k.failures("Startup") - began; n > 0 || !p.running() {
 		t.Errorf("%d failures of liveness and startup in the outage; running: %v", n, p.running())
 	}
+	for _, path := range spenders(t, p) {
+		t.Errorf("%s has counted restarts in the outage: a longer one would end it", path)
+	}
 	if err := os.Rename(file+".away", file); err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +117,32 @@ func TestAnOutageOfFiveMinutesRestartsNothing(t *testing.T) {
 	if len(k.killed()) > 0 {
 		t.Errorf("killed by %v", k.killed())
 	}
+}
+
+// spenders returns which of the supervisors above the database have counted
+// restarts, of which they bear only so many.
+func spenders(t *testing.T, p *process) (spent []string) {
+	t.Helper()
+	type node struct {
+		Path     string
+		Restarts int
+		Left     *int `json:"restarts_left"`
+		Children []node
+	}
+	var tree struct{ Root node }
+	if err := yaml.Unmarshal(p.tree(), &tree); err != nil {
+		t.Fatal(err)
+	}
+	storage := tree.Root.Children[0]
+	for _, n := range []node{tree.Root, storage} {
+		if n.Left == nil {
+			t.Fatalf("%+v is no supervisor", n)
+		}
+		if n.Restarts > 0 {
+			spent = append(spent, n.Path)
+		}
+	}
+	return spent
 }
 
 // TestATreeThatGaveUpEndsTheProcess: with a code and a message that say so,
@@ -174,12 +204,15 @@ func TestDrain(t *testing.T) {
 	k.terminate()
 	told := time.Now()
 	p.signal(syscall.SIGTERM)
-	until(t, "/readyz says no", 4*time.Second, func() bool { return status("http://"+p.probes+"/readyz") == 503 })
+	until(t, "/readyz says no", time.Second, func() bool { return status("http://"+p.probes+"/readyz") == 503 })
 	t.Logf("/readyz said no %v after SIGTERM", time.Since(told).Round(time.Millisecond))
 	if code := status("http://" + p.http + "/prices"); code != 200 {
 		t.Errorf("GET /prices while it drains: %d", code)
 	}
-	until(t, "kubelet has it unready", 5*time.Second, func() bool { return !k.ready() })
+	// The first probe after SIGTERM is within a period, and takes its time.
+	first := time.Duration(pod.Spec.Containers[0].ReadinessProbe.PeriodSeconds) * time.Second
+	until(t, "kubelet has it unready", time.Until(told.Add(first+time.Second)), func() bool { return !k.ready() })
+	t.Logf("kubelet had it unready %v after SIGTERM", time.Since(told).Round(time.Millisecond))
 	last := lastYes(p)
 	p.exit(time.Second)
 	t.Logf("the end came %v after SIGTERM, and %v after the last 200 of /livez", p.endsAt.Sub(told).Round(time.Millisecond), p.endsAt.Sub(last).Round(time.Millisecond))
@@ -207,7 +240,11 @@ func lastYes(p *process) (last time.Time) {
 	return last
 }
 
-const eventByHTTP = "Warning Unhealthy Readiness probe failed: HTTP probe failed with statuscode: 503"
+const eventsByHTTP = `
+  Type     Reason     Age   From     Message
+  ----     ------     ----  ----     -------
+  Warning  Unhealthy  7s    kubelet  spec.containers{shop}: Readiness probe failed: HTTP probe failed with statuscode: 503
+`
 
 // TestWhatDescribeShows: kubelet drops the body of an HTTP answer, so that its
 // events never say why; an exec probe of demo healthcheck does.
@@ -219,14 +256,17 @@ func TestWhatDescribeShows(t *testing.T) {
 	byHTTP := attach(t, pod, p.probes)
 	pod.Spec.Containers[0].ReadinessProbe.ProbeHandler = corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"/demo", "healthcheck"}}}
 	byExec := attach(t, pod, p.probes)
-	event := func(k *kubelet) (e string) {
+	events := func(k *kubelet) string {
 		until(t, "readiness fails", time.Minute, func() bool { return k.failures("Readiness") > 0 })
-		return k.list()[0]
+		first := k.list()[0]
+		first.FirstTimestamp.Time = time.Now().Add(-7500 * time.Millisecond) // for an Age that is always the same
+		_, shown, _ := strings.Cut(k.described(first), "\nEvents:")
+		return shown
 	}
-	if got := event(byHTTP); got != eventByHTTP {
-		t.Errorf("by HTTP: %q, want %q", got, eventByHTTP)
+	if got := events(byHTTP); got != eventsByHTTP {
+		t.Errorf("by HTTP:%s\nwant%s", got, eventsByHTTP)
 	}
-	if got := event(byExec); !strings.Contains(got, "shop/storage/db") || strings.Contains(got, "127.0.0.1") {
-		t.Errorf("by exec: %q, want the path of what is down, and no address", got)
+	if got := events(byExec); !strings.Contains(got, "shop/storage/db") || strings.Contains(got, "127.0.0.1") {
+		t.Errorf("by exec:%s\nwant the path of what is down, and no address", got)
 	}
 }
