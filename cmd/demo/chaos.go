@@ -229,14 +229,14 @@ func chaosCommand(cfg config, args []string, stdout io.Writer) error {
 		listFaults(stdout)
 		return nil
 	case len(args) > 1:
-		return usage("chaos takes one fault, not also %q", args[1])
+		return usage("chaos takes one fault, not also %s", quoted(args[1]))
 	}
 	for _, f := range faults {
 		if f.name == args[0] {
 			return press(cfg, f, stdout)
 		}
 	}
-	return usage("there is no fault %q; demo chaos lists them", args[0])
+	return usage("there is no fault %s; demo chaos lists them", quoted(args[0]))
 }
 
 func listFaults(w io.Writer) {

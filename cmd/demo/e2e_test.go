@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -75,11 +77,28 @@ func TestCrashesHeal(t *testing.T) {
 
 func TestSIGTERMDrainsInOrder(t *testing.T) {
 	t.Parallel()
-	d := startReady(t, "-load", "50")
-	d.until("there is business", func() bool { return d.get(d.shop+"/prices").code == http.StatusOK })
+	d := startReady(t, "-load", "50", "-drain", "500ms")
+	var served, cut atomic.Int64
+	var customers sync.WaitGroup
+	for range 4 {
+		customers.Go(func() {
+			for d.ready() { // as a load balancer sends them
+				if r := d.get(d.shop + "/prices"); r.code == http.StatusOK {
+					served.Add(1)
+				} else {
+					cut.Add(1)
+				}
+			}
+		})
+	}
+	d.until("there is business", func() bool { return served.Load() > 100 })
 	d.signal(syscall.SIGTERM)
 	if code := d.exit(10 * time.Second); code != exitOK {
 		t.Errorf("exit code %d, want %d", code, exitOK)
+	}
+	customers.Wait()
+	if cut.Load() > 0 {
+		t.Errorf("%d customers were cut off, %d served", cut.Load(), served.Load())
 	}
 	at := 0
 	for _, path := range []string{"shop/http", "shop/jobs", "shop/workers", "shop/storage/cache", "shop/storage/db", "shop/storage", "shop"} {
@@ -179,6 +198,7 @@ func TestBadInputIsOneLineAndNothingStarts(t *testing.T) {
 	}
 	defer taken.Close()
 	free := []string{"-addr", freeAddr(t), "-probes", freeAddr(t), "-admin", freeAddr(t)}
+	one := freeAddr(t)
 	for _, c := range []struct{ args, want string }{
 		{"-nope", "-nope"},
 		{"sell", "sell"},
@@ -192,6 +212,12 @@ func TestBadInputIsOneLineAndNothingStarts(t *testing.T) {
 		{"-addr " + taken.Addr().String(), "address already in use"},
 		{"-probes " + taken.Addr().String(), "address already in use"},
 		{"-admin " + taken.Addr().String(), "address already in use"},
+		{"-addr " + one + " -probes " + one, "-probes: "},
+		{"-addr " + one + " -admin " + one, "-admin: "},
+		{"-dsn host=db user=app password=s3cret-hunter2", "put values with spaces into quotes"},
+		{"postgres://app:s3cret-hunter2@db/shop", "no command (an argument that is not repeated"},
+		{"chaos redis://app:s3cret-hunter2@cache", "no fault (an argument that is not repeated"},
+		{"chaos db redis://app:s3cret-hunter2@cache", "takes one fault"},
 	} {
 		code, out := execute(t, append(slices.Clone(free), strings.Fields(c.args)...)...)
 		if code != exitUsage || strings.Count(out, "\n") != 1 || !strings.Contains(out, c.want) {
@@ -199,6 +225,25 @@ func TestBadInputIsOneLineAndNothingStarts(t *testing.T) {
 		}
 		if strings.Contains(out, "s3cret") {
 			t.Errorf("demo %s tells the password: %s", c.args, out)
+		}
+	}
+}
+
+func TestAllAddressesThatAreTakenAreTold(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	addr := taken.Addr().String()
+	code, out := execute(t, "-addr", addr, "-probes", addr, "-admin", addr)
+	if code != exitUsage || strings.Count(out, "\n") != 3 {
+		t.Errorf("exit code %d, want %d, and 3 lines, got:\n%s", code, exitUsage, out)
+	}
+	for _, want := range []string{"-addr: ", "-probes: ", "-admin: "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in:\n%s", want, out)
 		}
 	}
 }

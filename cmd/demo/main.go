@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -40,7 +42,7 @@ func command(cfg config, args []string, stdout, stderr io.Writer) error {
 	}
 	name, args := args[0], args[1:]
 	if len(args) > 0 && name != "chaos" {
-		return usage("%s takes no argument %q", name, args[0])
+		return usage("%s takes no argument %s", quoted(name), quoted(args[0]))
 	}
 	switch name {
 	case "tour":
@@ -55,8 +57,19 @@ func command(cfg config, args []string, stdout, stderr io.Writer) error {
 		help(stdout)
 		return nil
 	}
-	return usage("there is no command %q", name)
+	return usage("there is no command %s; demo help lists them", quoted(name))
 }
+
+// quoted repeats an argument if it is a word, as commands and faults are. What
+// stands where it does not belong may be half of an address, or the other half.
+func quoted(arg string) string {
+	if word.MatchString(arg) {
+		return strconv.Quote(arg)
+	}
+	return "(an argument that is not repeated here: it may hold a password; put values with spaces into quotes)"
+}
+
+var word = regexp.MustCompile(`^[a-z-]{1,20}$`)
 
 // usageError is what was wrong before anything was started.
 type usageError struct{ error }

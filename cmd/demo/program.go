@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/rs/zerolog"
@@ -33,11 +34,9 @@ func newProgram(cfg config, log zerolog.Logger, observe func(supervisor.Event)) 
 			err = usageError{err}
 		}
 	}()
-	set, err := readSettings(cfg.config)
-	if err != nil {
-		return p, err
-	}
-	if p.shop, err = newShop(cfg, log); err != nil {
+	set, bad := readSettings(cfg.config)
+	p.shop, err = newShop(cfg, log)
+	if err = errors.Join(bad, err); err != nil {
 		return p, err
 	}
 	recent := health.NewLog(0)
@@ -56,24 +55,30 @@ func newProgram(cfg config, log zerolog.Logger, observe func(supervisor.Event)) 
 	return p, p.listen(recent)
 }
 
+// listen opens the listeners of probes and admin side, and tells of each address
+// that cannot be had.
 func (p *program) listen(recent *health.Log) error {
-	if err := p.shop.checkAddr(); err != nil {
-		return err
-	}
+	release, bad := p.shop.holdAddr()
+	defer release()
 	probes, err := health.Serve(p.cfg.probes, p.sup)
-	if err != nil {
-		return fmt.Errorf("-probes: %w", err)
-	}
-	p.listeners = append(p.listeners, probes)
+	bad = errors.Join(bad, p.opened("-probes", probes, err))
 	admin, err := health.ServeAdmin(p.cfg.admin, p.sup, health.AdminOptions{
 		Token: p.cfg.adminToken, Log: recent, Actions: p.shop.actions(),
 	})
-	if err != nil {
-		return fmt.Errorf("-admin: %w", err)
+	bad = errors.Join(bad, p.opened("-admin", admin, err))
+	if bad == nil {
+		p.notifier, bad = systemd.Notify(p.sup)
 	}
-	p.listeners = append(p.listeners, admin)
-	p.notifier, err = systemd.Notify(p.sup)
-	return err
+	return bad
+}
+
+// opened keeps a listener, or says which flag its fault is of.
+func (p *program) opened(flag string, l *health.Server, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	p.listeners = append(p.listeners, l)
+	return nil
 }
 
 // run runs the tree until ctx is done or its root gives up; see

@@ -118,14 +118,15 @@ func (s *shop) listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, err
 }
 
-// checkAddr reports an address that the API cannot have, before anything runs.
-// Later the tree would take it for weather, and wait for it to clear.
-func (s *shop) checkAddr() error {
+// holdAddr reports an address that the API cannot have, before anything runs:
+// later the tree would take it for weather, and wait for it to clear. Until
+// release nobody else can have it.
+func (s *shop) holdAddr() (release func(), err error) {
 	l, err := net.Listen("tcp", s.cfg.addr)
 	if err != nil {
-		return fmt.Errorf("-addr: %w", err)
+		return func() {}, fmt.Errorf("-addr: %w", err)
 	}
-	return l.Close()
+	return func() { _ = l.Close() }, nil
 }
 
 // withDB calls f with the database, and waits for one if need be, but all in
