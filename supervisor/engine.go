@@ -18,6 +18,7 @@ import (
 type engine struct {
 	path string            // of the supervisor above those that use it
 	work chan *incarnation // never more than there are free slots; nil ends one
+	last atomic.Pointer[rack]
 
 	mu     sync.Mutex // guards all below
 	users  int        // supervisors
@@ -110,7 +111,9 @@ func (e *engine) replace() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.lost++
-	e.rack(1)
+	if !e.last.Load().add() {
+		e.rack(1)
+	}
 }
 
 // found is told that a lost slot has come to its end, perhaps just before its
@@ -144,6 +147,7 @@ func (e *engine) leave() {
 // its slots.
 type rack struct {
 	engine *engine
+	sup    *suture.Supervisor
 	left   atomic.Int32 // slots that are not at their end
 	cancel context.CancelFunc
 }
@@ -157,19 +161,32 @@ func (e *engine) rack(n int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r, slots := &rack{engine: e, cancel: cancel}, make([]slot, min(n, rackSize))
 	r.left.Store(int32(len(slots)))
-	sup := suture.New(e.path, suture.Spec{
+	r.sup = suture.New(e.path, suture.Spec{
 		EventHook:         func(suture.Event) {},
 		FailureThreshold:  math.MaxFloat64,
 		PassThroughPanics: true, // ours are caught in the incarnation; what is left is a bug
 	})
 	for i := range slots {
 		slots[i].rack = r
-		sup.Add(&slots[i])
+		r.sup.Add(&slots[i])
 	}
 	if n -= len(slots); n > 0 {
-		sup.Add(&supply{e, n})
+		r.sup.Add(&supply{e, n})
 	}
-	e.served.Go(func() { _ = sup.Serve(ctx) }) // ctx.Err(): how it ends
+	e.last.Store(r)
+	e.served.Go(func() { _ = r.sup.Serve(ctx) }) // ctx.Err(): how it ends
+}
+
+// add adds one more slot, unless the rack is at its end. It is served already,
+// and so takes its time.
+func (r *rack) add() bool {
+	for n := r.left.Load(); n > 0; n = r.left.Load() {
+		if r.left.CompareAndSwap(n, n+1) {
+			r.sup.Add(&slot{rack: r})
+			return true
+		}
+	}
+	return false
 }
 
 // leave ends the rack with its last slot.
