@@ -57,13 +57,6 @@ func (s *Server) Spec(name string) supervisor.Spec {
 	return spec
 }
 
-// renew serves the certificate that is in the files now. What is wrong with it
-// impairs: a restart would take away the one that there is.
-func (s *Server) renew(ctx context.Context) error {
-	supervisor.Impaired(ctx, s.cert.Renew())
-	return nil
-}
-
 // Addr refers to the address that the live incarnation listens on, such as
 // "127.0.0.1:8080" or "[::]:8080".
 func (s *Server) Addr() *supervisor.Ref[string] { return &s.live }
@@ -122,6 +115,13 @@ func (s *Server) tls() (*tls.Config, error) {
 	}
 	secure.GetCertificate = s.cert.Get
 	return secure, s.cert.Require()
+}
+
+// renew serves the certificate that is in the files now. What is wrong with it
+// impairs: a restart would take away the one that there is.
+func (s *Server) renew(ctx context.Context) error {
+	supervisor.Impaired(ctx, s.cert.Renew())
+	return nil
 }
 
 func (s *Server) http(secure *tls.Config) *http.Server {

@@ -150,8 +150,8 @@ func (tr *tree) stop() (time.Duration, error) {
 
 func TestConformance(t *testing.T) {
 	servicetest.Run(t, servicetest.Subject{
-		New: func(*testing.T) (supervisor.Spec, func()) {
-			return New(Config{Addr: "127.0.0.1:0", Handler: http.HandlerFunc(ok)}).Spec("http"), nil
+		New: func(*testing.T) (supervisor.Spec, servicetest.Harm) {
+			return New(Config{Addr: "127.0.0.1:0", Handler: http.HandlerFunc(ok)}).Spec("http"), servicetest.Harm{}
 		},
 		BadStarts: func(t *testing.T) []supervisor.Spec {
 			taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,9 +1,11 @@
 // Package periodic runs a function every so often as a supervised worker.
 //
-// Runs never overlap. A run that fails leaves the worker impaired, with the
-// error as the reason, until one succeeds; Config.FailuresToRestart in a row
-// fail the worker, so that it is restarted with backoff, and what depends on
-// it with it. A panic fails the worker at once.
+// Runs never overlap, in one place of a tree: a run that is abandoned, as it
+// outlived its worker's stop, fences the next worker until it has ended. A run
+// that fails leaves the worker impaired, with the error as the reason, until
+// one succeeds; Config.FailuresToRestart in a row fail the worker, so that it
+// is restarted with backoff, and what depends on it with it. A panic fails the
+// worker at once.
 package periodic
 
 import (
@@ -35,9 +37,10 @@ func New(cfg Config) *Task {
 }
 
 // Spec returns a worker that runs the task. It is ready at once, before the
-// first run.
+// first run. It is Exclusive, or a restart would begin a run beside one that
+// ignores its context.
 func (t *Task) Spec(name string) supervisor.Spec {
-	return supervisor.Spec{Name: name, Run: supervisor.Func(t.run), Fault: t.fault}
+	return supervisor.Spec{Name: name, Run: supervisor.Func(t.run), Fault: t.fault, Exclusive: true}
 }
 
 // run is one incarnation.

@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/coppice-go/coppice/services/internal/servicetest"
 	"github.com/coppice-go/coppice/supervisor"
+	"github.com/coppice-go/coppice/supervisor/suptest"
 )
 
 var errBroken = errors.New("broken")
@@ -117,8 +119,8 @@ func (tr *trial) wantEvents(t *testing.T, want ...string) {
 func TestConformance(t *testing.T) {
 	spec := func(cfg Config) supervisor.Spec { return New(cfg).Spec("task") }
 	servicetest.Run(t, servicetest.Subject{
-		New: func(*testing.T) (supervisor.Spec, func()) {
-			return spec(Config{Run: nothing, Every: time.Millisecond, Immediately: true}), nil
+		New: func(*testing.T) (supervisor.Spec, servicetest.Harm) {
+			return spec(Config{Run: nothing, Every: time.Millisecond, Immediately: true}), servicetest.Harm{}
 		},
 		BadStarts: func(*testing.T) []supervisor.Spec {
 			return []supervisor.Spec{spec(Config{Every: time.Second}), spec(Config{Run: nothing})}
@@ -273,6 +275,48 @@ func TestARunThatIgnoresItsTimeoutImpairsTheWorker(t *testing.T) {
 		tr.wantBegins(t, 10)
 		tr.wantEvents(t, "21s impaired: periodic: the run has overrun its Timeout", "1m10s recovered: <nil>")
 	})
+}
+
+// S27: whoever asks for the restart, no run begins beside one that does not end.
+func TestARunThatOutlivesItsStopIsAlone(t *testing.T) {
+	for name, restart := range map[string]func(context.Context, *suptest.Tree, *suptest.Worker){
+		"a restart": func(ctx context.Context, tree *suptest.Tree, _ *suptest.Worker) {
+			go func() { _ = tree.Restart(ctx, "shop/task") }() // it waits for the task
+		},
+		"a sibling's failure": func(_ context.Context, _ *suptest.Tree, db *suptest.Worker) { db.Fail(errBroken) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var begun, running atomic.Int32
+				run := func(context.Context) error {
+					if n := running.Add(1); n > 1 {
+						t.Errorf("%d runs at once", n)
+					}
+					defer running.Add(-1)
+					if begun.Add(1) == 1 {
+						time.Sleep(time.Hour)
+					}
+					return nil
+				}
+				task, db := New(Config{Run: run, Every: 10 * time.Second, Immediately: true}), suptest.NewWorker()
+				tree := suptest.Start(t, supervisor.Spec{
+					Name: "shop", Strategy: supervisor.RestForOne,
+					Children: []supervisor.Spec{db.Spec("db"), task.Spec("task")},
+				}, supervisor.Options{})
+
+				restart(t.Context(), tree, db)
+				tree.Sleep(59 * time.Minute)
+				tree.RequireState("shop/db", supervisor.Ready)
+				tree.RequireState("shop/task", supervisor.Fenced)
+				tree.RequireStatus("shop", supervisor.Down)
+				tree.Sleep(time.Minute)
+				tree.RequireStatus("shop", supervisor.Up)
+				if n := begun.Load(); n != 2 {
+					t.Errorf("%d runs began, want one that was abandoned, and the next once it has ended", n)
+				}
+			})
+		})
+	}
 }
 
 // Whatever comes first where a run ends just when the worker says that it has

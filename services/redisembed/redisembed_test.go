@@ -26,8 +26,8 @@ func TestConformance(t *testing.T) {
 	for _, addr := range []string{"", "127.0.0.1:0"} {
 		t.Run("on "+addr, func(t *testing.T) {
 			servicetest.Run(t, servicetest.Subject{
-				New: func(*testing.T) (supervisor.Spec, func()) {
-					return New(Config{Addr: addr, Password: hunter2}).Spec("redis"), nil
+				New: func(*testing.T) (supervisor.Spec, servicetest.Harm) {
+					return New(Config{Addr: addr, Password: hunter2}).Spec("redis"), servicetest.Harm{}
 				},
 				Secrets: []string{hunter2},
 				BadStarts: func(t *testing.T) []supervisor.Spec {

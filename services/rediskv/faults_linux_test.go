@@ -32,9 +32,9 @@ func TestRedisConformanceWhenCutOff(t *testing.T) {
 	for name, cut := range networks {
 		t.Run(name, func(t *testing.T) {
 			servicetest.Run(t, servicetest.Subject{
-				New: func(t *testing.T) (supervisor.Spec, func()) {
+				New: func(t *testing.T) (supervisor.Spec, servicetest.Harm) {
 					proxy := faultproxy.Listen(t, server.Addr)
-					return realKVAt(proxy.Addr, "").Spec("cache"), func() { cut(proxy) }
+					return realKVAt(proxy.Addr, "").Spec("cache"), servicetest.Harm{Do: func() { cut(proxy) }, Undo: proxy.Pass}
 				},
 				Secrets: []string{servers.Password},
 			})

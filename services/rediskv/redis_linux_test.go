@@ -20,18 +20,13 @@ func realKV(server *servers.Server) *KV {
 
 func TestRedisConformance(t *testing.T) {
 	server := servers.StartRedis(t)
-	for name, harm := range map[string]struct{ do, undo func() }{
-		"killed": {server.Kill, server.Start},
-		"frozen": {server.Freeze, server.Thaw},
+	for name, harm := range map[string]servicetest.Harm{
+		"killed": {Do: server.Kill, Undo: server.Start},
+		"frozen": {Do: server.Freeze, Undo: server.Thaw},
 	} {
 		t.Run(name, func(t *testing.T) {
 			servicetest.Run(t, servicetest.Subject{
-				New: func(t *testing.T) (supervisor.Spec, func()) {
-					return realKV(server).Spec("cache"), func() {
-						t.Cleanup(harm.undo)
-						harm.do()
-					}
-				},
+				New:     func(*testing.T) (supervisor.Spec, servicetest.Harm) { return realKV(server).Spec("cache"), harm },
 				Secrets: []string{servers.Password},
 				BadStarts: func(*testing.T) []supervisor.Spec {
 					return []supervisor.Spec{

@@ -18,6 +18,7 @@ import (
 
 	"github.com/coppice-go/coppice/services/internal/servicetest"
 	"github.com/coppice-go/coppice/supervisor"
+	"github.com/coppice-go/coppice/supervisor/suptest/faultproxy"
 )
 
 const hunter2 = "s3cret-hunter2"
@@ -32,10 +33,11 @@ func quick(cfg Config) Config {
 
 func TestConformance(t *testing.T) {
 	servicetest.Run(t, servicetest.Subject{
-		New: func(t *testing.T) (supervisor.Spec, func()) {
+		New: func(t *testing.T) (supervisor.Spec, servicetest.Harm) {
 			m := miniredis.RunT(t)
 			m.RequireAuth(hunter2)
-			return New(quick(Config{Addr: m.Addr(), Password: hunter2})).Spec("cache"), m.Close
+			proxy := faultproxy.Listen(t, m.Addr())
+			return New(quick(Config{Addr: proxy.Addr, Password: hunter2})).Spec("cache"), servicetest.Harm{Do: proxy.Refuse, Undo: proxy.Pass}
 		},
 		Secrets: []string{hunter2},
 		BadStarts: func(t *testing.T) []supervisor.Spec {

@@ -18,7 +18,9 @@ func TestMariaDBBadStartsTellNoPassword(t *testing.T) {
 	s := startMariaDB(t)
 	at := "@tcp(" + s.Addr + ")"
 	servicetest.Run(t, servicetest.Subject{
-		New:     func(*testing.T) (supervisor.Spec, func()) { return s.db(s.Addr).Spec("db"), nil },
+		New: func(*testing.T) (supervisor.Spec, servicetest.Harm) {
+			return s.db(s.Addr).Spec("db"), servicetest.Harm{}
+		},
 		Secrets: []string{servers.Password, hunter2},
 		BadStarts: func(*testing.T) (specs []supervisor.Spec) {
 			for _, dsn := range []string{

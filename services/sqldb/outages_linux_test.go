@@ -27,18 +27,13 @@ var networks = map[string]func(*faultproxy.Proxy){
 
 func TestServerConformance(t *testing.T) {
 	eachServer(t, func(t *testing.T, s server) {
-		for name, harm := range map[string]struct{ do, undo func() }{
-			"killed": {s.Kill, s.Start},
-			"frozen": {s.Freeze, s.Thaw},
+		for name, harm := range map[string]servicetest.Harm{
+			"killed": {Do: s.Kill, Undo: s.Start},
+			"frozen": {Do: s.Freeze, Undo: s.Thaw},
 		} {
 			t.Run(name, func(t *testing.T) {
 				servicetest.Run(t, servicetest.Subject{
-					New: func(t *testing.T) (supervisor.Spec, func()) {
-						return s.db(s.Addr).Spec("db"), func() {
-							t.Cleanup(harm.undo)
-							harm.do()
-						}
-					},
+					New:     func(*testing.T) (supervisor.Spec, servicetest.Harm) { return s.db(s.Addr).Spec("db"), harm },
 					Secrets: []string{servers.Password},
 				})
 			})
@@ -51,9 +46,9 @@ func TestServerConformanceWhenCutOff(t *testing.T) {
 		for name, cut := range networks {
 			t.Run(name, func(t *testing.T) {
 				servicetest.Run(t, servicetest.Subject{
-					New: func(t *testing.T) (supervisor.Spec, func()) {
+					New: func(t *testing.T) (supervisor.Spec, servicetest.Harm) {
 						proxy := faultproxy.Listen(t, s.Addr)
-						return s.db(proxy.Addr).Spec("db"), func() { cut(proxy) }
+						return s.db(proxy.Addr).Spec("db"), servicetest.Harm{Do: func() { cut(proxy) }, Undo: proxy.Pass}
 					},
 					Secrets: []string{servers.Password},
 				})

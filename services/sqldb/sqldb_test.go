@@ -29,10 +29,10 @@ func quick(cfg Config) Config {
 
 func TestSQLiteConformance(t *testing.T) {
 	servicetest.Run(t, servicetest.Subject{
-		New: func(t *testing.T) (supervisor.Spec, func()) {
+		New: func(t *testing.T) (supervisor.Spec, servicetest.Harm) {
 			dir := t.TempDir()
 			cfg := quick(Config{DSN: filepath.Join(dir, "shop.db")})
-			return New(cfg).Spec("db"), func() { remove(t, dir) }
+			return New(cfg).Spec("db"), servicetest.Harm{Do: func() { remove(t, dir) }, Undo: func() { makeDir(t, dir) }}
 		},
 		Secrets: []string{hunter2},
 		BadStarts: func(t *testing.T) []supervisor.Spec {
@@ -58,7 +58,9 @@ func TestSQLiteConformance(t *testing.T) {
 
 func TestSQLiteInMemoryConformance(t *testing.T) {
 	servicetest.Run(t, servicetest.Subject{
-		New: func(*testing.T) (supervisor.Spec, func()) { return New(quick(Config{DSN: ":memory:"})).Spec("db"), nil },
+		New: func(*testing.T) (supervisor.Spec, servicetest.Harm) {
+			return New(quick(Config{DSN: ":memory:"})).Spec("db"), servicetest.Harm{}
+		},
 	})
 }
 
@@ -367,6 +369,13 @@ func mustPeek(t *testing.T, db *DB) *sqlx.DB {
 		t.Fatal("there is no pool")
 	}
 	return pool
+}
+
+func makeDir(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func remove(t *testing.T, path string) {

@@ -92,8 +92,8 @@ func wantStats[J any](t *testing.T, p *Pool[J], want Stats) {
 func TestConformance(t *testing.T) {
 	ok := func(context.Context, int) error { return nil }
 	servicetest.Run(t, servicetest.Subject{
-		New: func(*testing.T) (supervisor.Spec, func()) {
-			return New(Config[int]{Run: ok, Workers: 1}).Spec("pool"), nil
+		New: func(*testing.T) (supervisor.Spec, servicetest.Harm) {
+			return New(Config[int]{Run: ok, Workers: 1}).Spec("pool"), servicetest.Harm{}
 		},
 		BadStarts: func(*testing.T) []supervisor.Spec {
 			return []supervisor.Spec{New(Config[int]{}).Spec("pool"), New(Config[int]{Run: ok, Workers: -1}).Spec("pool")}

@@ -2,9 +2,10 @@
 //
 //	func TestConformance(t *testing.T) {
 //		servicetest.Run(t, servicetest.Subject{
-//			New: func(t *testing.T) (supervisor.Spec, func()) {
+//			New: func(t *testing.T) (supervisor.Spec, servicetest.Harm) {
 //				m := miniredis.RunT(t)
-//				return New(Config{Addr: m.Addr()}).Spec("cache"), m.Close
+//				proxy := faultproxy.Listen(t, m.Addr())
+//				return New(Config{Addr: proxy.Addr}).Spec("cache"), servicetest.Harm{Do: proxy.Refuse, Undo: proxy.Pass}
 //			},
 //		})
 //	}
@@ -16,7 +17,9 @@
 package servicetest
 
 import (
+	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,19 +28,17 @@ import (
 
 // Patience of the tests. A service under test should be configured so that it
 // notices within a few seconds that its dependency is gone.
-const (
-	prompt  = 2 * time.Second // a stop, from the end of the context to the return of Run
-	patient = time.Minute     // everything that is only waited for
-)
+const prompt = 2 * time.Second // a stop, from the end of the context to the return of Run
+var patient = time.Minute      // everything that is only waited for
 
 // Subject is a service to be tested.
 type Subject struct {
 	// New returns the Spec of a fresh service in a working environment, and
-	// what makes its dependency go away (nil if it has none). It is called
-	// once for each promise; what it starts it ends by t.Cleanup. The Spec's
-	// Backoff is the test's, its other fields are kept. Where it has children,
-	// the promises are those of each worker among them.
-	New func(t *testing.T) (spec supervisor.Spec, breakIt func())
+	// what makes its dependency go away (the zero Harm if it has none). It is
+	// called once for each promise; what it starts it ends by t.Cleanup. The
+	// Spec's Backoff is the test's, its other fields are kept. Where it has
+	// children, the promises are those of each worker among them.
+	New func(t *testing.T) (supervisor.Spec, Harm)
 
 	// Secrets must not appear in any error, event or snapshot, whether the
 	// service works, breaks or cannot start. Make them recognisable.
@@ -48,13 +49,27 @@ type Subject struct {
 	BadStarts func(t *testing.T) []supervisor.Spec
 }
 
+// Harm makes a service's dependency go away, by Do, and come back, by Undo: both
+// or none. Each Do is undone before its test ends. Goroutines that Undo starts
+// look like leaks: those of a faultproxy do not.
+type Harm struct{ Do, Undo func() }
+
+// inflict does the harm to a service that can suffer it.
+func (h Harm) inflict(t *testing.T) (undo func()) {
+	undo = sync.OnceFunc(h.Undo)
+	t.Cleanup(undo) // also for tests that fail halfway
+	h.Do()
+	return undo
+}
+
 // Run tests that s keeps the promises of a service.
 func Run(t *testing.T, s Subject) {
 	t.Run("BecomesReadyOnce", s.becomesReadyOnce)
 	t.Run("StopsPromptly", s.stopsPromptly)
 	t.Run("StopsPromptlyWhileStarting", s.stopsPromptlyWhileStarting)
 	t.Run("RunsAgain", s.runsAgain)
-	t.Run("FailsUnavailableWithoutItsDependency", s.failsUnavailable)
+	t.Run("IsReadyAgainAfterARestart", s.isReadyAfterRestart)
+	t.Run("FailsUnavailableWithoutItsDependencyAndHealsWithIt", s.failsUnavailableAndHeals)
 	t.Run("StopsPromptlyWithoutItsDependency", s.stopsPromptlyBroken)
 	t.Run("BadStartsFail", s.badStartsFail)
 }
@@ -106,16 +121,35 @@ func (s Subject) runsAgain(t *testing.T) {
 	}
 }
 
-// failsUnavailable wants it of the incarnation that lost its dependency, by
-// itself or by its probe, and of the next one, which never had it.
-func (s Subject) failsUnavailable(t *testing.T) {
-	spec, breakIt := s.New(t)
-	if breakIt == nil {
+// isReadyAfterRestart wants a fresh incarnation in the place of the last one,
+// while the tree lives on.
+func (s Subject) isReadyAfterRestart(t *testing.T) {
+	spec, _ := s.New(t)
+	tree := Start(t, spec, s.Secrets...)
+	tree.Await(supervisor.EventReady)
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), patient)
+		defer cancel()
+		if err := tree.Sup.Restart(ctx, tree.Path); err != nil {
+			t.Fatalf("Restart returned %v", err)
+		}
+		tree.Await(supervisor.EventReady)
+		tree.awaitWell()
+	}
+	tree.Stop()
+}
+
+// failsUnavailableAndHeals wants the failure of the incarnation that lost its
+// dependency, by itself or by its probe, and of the next one, which never had
+// it; and none of those after them keeps the service down once it is back.
+func (s Subject) failsUnavailableAndHeals(t *testing.T) {
+	spec, harm := s.New(t)
+	if harm.Do == nil {
 		t.Skip("it has no dependency")
 	}
 	tree := Start(t, spec, s.Secrets...)
 	tree.Await(supervisor.EventReady)
-	breakIt()
+	undo := harm.inflict(t)
 	if e := tree.Await(supervisor.EventExited); !errors.Is(e.Err, supervisor.ErrUnavailable) {
 		t.Errorf("incarnation 1 failed with %v, want an error that wraps ErrUnavailable", e.Err)
 	}
@@ -125,17 +159,20 @@ func (s Subject) failsUnavailable(t *testing.T) {
 	case inc.readies != 0:
 		t.Error("incarnation 2 was ready without its dependency")
 	}
+	undo()
+	tree.Await(supervisor.EventReady)
+	tree.awaitWell()
 	tree.Stop()
 }
 
 func (s Subject) stopsPromptlyBroken(t *testing.T) {
-	spec, breakIt := s.New(t)
-	if breakIt == nil {
+	spec, harm := s.New(t)
+	if harm.Do == nil {
 		t.Skip("it has no dependency")
 	}
 	tree := Start(t, spec, s.Secrets...)
 	tree.Await(supervisor.EventReady)
-	breakIt()
+	harm.inflict(t)
 	tree.Stop()
 }
 

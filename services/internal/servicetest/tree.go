@@ -25,6 +25,7 @@ type Tree struct {
 	cancel  context.CancelFunc
 	done    chan error    // what Sup.Run returned
 	others  goleak.Option // the goroutines that were there before
+	probed  bool          // whether the service has a probe
 	next    int           // where in events Await goes on
 
 	mu           sync.Mutex    // guards the rest
@@ -48,7 +49,7 @@ func Start(t *testing.T, spec supervisor.Spec, secrets ...string) *Tree {
 	t.Helper()
 	tr := &Tree{
 		Path: "test/" + spec.Name, t: t, secrets: secrets,
-		done: make(chan error, 1), others: goleak.IgnoreCurrent(), changed: make(chan struct{}),
+		done: make(chan error, 1), others: goleak.IgnoreCurrent(), probed: spec.Probe != nil, changed: make(chan struct{}),
 	}
 	spec.Backoff = supervisor.Backoff{Min: 10 * time.Millisecond, Max: 100 * time.Millisecond}
 	var err error
@@ -128,15 +129,30 @@ func (tr *Tree) Await(kind supervisor.EventKind) (found supervisor.Event) {
 // its goroutines run.
 func (tr *Tree) AwaitProbe() {
 	tr.t.Helper()
+	tr.awaitNode("probed", func(node supervisor.Snapshot) bool { return node.Probe != nil })
+}
+
+// awaitWell waits until the service is up and, if it has a probe, until the
+// live incarnation has passed it: ready is what it says itself.
+func (tr *Tree) awaitWell() {
+	tr.t.Helper()
+	tr.awaitNode("well", func(node supervisor.Snapshot) bool {
+		passed := node.Probe != nil && node.Probe.Err == nil
+		return node.Status == supervisor.Up && (passed || !tr.probed)
+	})
+}
+
+func (tr *Tree) awaitNode(what string, condition func(supervisor.Snapshot) bool) {
+	tr.t.Helper()
 	deadline := time.After(patient)
 	for {
-		if node, _ := tr.Sup.Snapshot().Find(tr.Path); node.Probe != nil {
+		if node, _ := tr.Sup.Snapshot().Find(tr.Path); condition(node) {
 			return
 		}
 		select {
 		case <-time.After(time.Millisecond):
 		case <-deadline:
-			tr.t.Fatalf("not probed after %v\n%s", patient, tr.story())
+			tr.t.Fatalf("not %s after %v\n%s", what, patient, tr.story())
 		}
 	}
 }
