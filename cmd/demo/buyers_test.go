@@ -20,6 +20,9 @@ type buyers struct {
 	truth  *truth
 	client *http.Client
 
+	came    time.Time // the first of those who are there
+	rate    int       // per second
+	due     int       // how many should have come, of those who have gone
 	leave   context.CancelFunc
 	under   sync.WaitGroup
 	waiting atomic.Int32 // for their acknowledgement
@@ -40,14 +43,18 @@ func newBuyers(shop string, truth *truth) *buyers {
 // come has buyers come, at that rate per second, until goHome.
 func (b *buyers) come(rate int) {
 	ctx, cancel := context.WithCancel(context.Background())
-	b.leave = cancel
+	b.came, b.rate, b.leave = time.Now(), rate, cancel
 	b.under.Go(func() {
 		ticker := time.NewTicker(time.Second / time.Duration(rate))
 		defer ticker.Stop()
-		for {
+		for n := 0; ; {
 			select {
-			case <-ticker.C:
-				b.enter()
+			case <-ticker.C: // which leaves out those that a busy machine is late for
+				due := b.expected()
+				for range min(due-n, rate/10) { // later than that is missing
+					b.enter()
+				}
+				n = due
 			case <-ctx.Done():
 				return
 			}
@@ -55,10 +62,14 @@ func (b *buyers) come(rate int) {
 	})
 }
 
+// expected is how many should have come by now.
+func (b *buyers) expected() int { return int(time.Since(b.came).Seconds() * float64(b.rate)) }
+
 // goHome has no more of them come, waits until each has its order, and closes
 // their connections. It reports whether each has.
 func (b *buyers) goHome(within time.Duration) bool {
 	b.leave()
+	b.due += b.expected()
 	served := make(chan struct{})
 	go func() {
 		b.under.Wait()

@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,7 +24,7 @@ import (
 
 var (
 	chaosSeed = flag.Uint64("chaos.seed", 0, "of TestChaos, to have the same faults at the same times again; 0 is a new one")
-	chaosTime = flag.Duration("chaos.time", 0, "of TestChaos; 0 is 60 s with CI=true, and else 10 s")
+	chaosTime = flag.Duration("chaos.time", 0, "of TestChaos; 0 is 60 s in CI, and else 10 s")
 )
 
 const (
@@ -38,8 +38,8 @@ const (
 // be doing just then. If one fault in five left something behind, a minute of
 // chaos would exceed the first.
 var (
-	calmSlack  = vitals{goroutines: 6, files: 6, liveHeap: 4 << 20}
-	crowdSlack = vitals{goroutines: 60, files: 40, liveHeap: 8 << 20} // while customers come
+	calmSlack  = vitals{goroutines: 6, files: 6, liveHeap: 4 << 20, resident: 32 << 20}
+	crowdSlack = vitals{goroutines: 20, files: 40, liveHeap: 4 << 20, resident: 32 << 20} // while customers come
 )
 
 // TestChaos breaks everything at random under a shop, its own process too, while
@@ -59,13 +59,14 @@ func TestChaos(t *testing.T) {
 	after := c.vitals()
 	t.Logf("calm before: %v; after: %v", before, after)
 	t.Logf("%d faults; the demo was started again %d times", c.faults(), c.launches)
-	c.leaksNothing(before, after, calmSlack)
 	c.auditAll()
+	c.sells()
+	c.leaksNothing(before, after, calmSlack)
 	c.endsWell()
 }
 
 func chaosDuration() time.Duration {
-	if *chaosTime == 0 && os.Getenv("CI") == "true" {
+	if *chaosTime == 0 && inCI() {
 		return time.Minute
 	}
 	return cmp.Or(*chaosTime, 10*time.Second)
@@ -86,6 +87,11 @@ type chaos struct {
 	launches        int                   // after the first
 	crashes         int                   // of the listener, of this process
 	mayEnd          bool                  // the demo may give up, or be killed
+	stops           atomic.Int32          // SIGSTOP and SIGCONT of the demo: odd while it is frozen
+	slowest         time.Duration         // answer of /livez, of a demo that was not frozen
+
+	mu   sync.Mutex // guards calm
+	calm time.Time  // when the last fault was over, or will be
 }
 
 func newChaos(t *testing.T, seed uint64) *chaos {
@@ -119,7 +125,7 @@ type calamity struct {
 // everything is what can happen to a shop.
 var everything = slices.Concat(survivable, []calamity{
 	{"process", "SIGKILL of the demo", hit(syscall.SIGKILL), nil},
-	{"inside", "the listener of the shop closes", act("http"), nil}, // too often, and the root gives up
+	{"inside", "the listener of the shop closes", act("http", 0), nil}, // too often, and the root gives up
 })
 
 // survivable is what happens to one process.
@@ -129,14 +135,14 @@ var survivable = slices.Concat(
 	network("database", func(c *chaos) *faultproxy.Proxy { return c.dbNet }),
 	network("redis", func(c *chaos) *faultproxy.Proxy { return c.redisNet }),
 	[]calamity{
-		{"process", "SIGSTOP of the demo", hit(syscall.SIGSTOP), hit(syscall.SIGCONT)},
-		{"inside", "the cache is poisoned until it is purged", act("poison"), nil},
-		{"inside", "a check of the database hangs", act("check"), nil},
-		{"inside", "the feed flaps", act("flap"), nil},
-		{"inside", "a job panics", act("panic"), nil},
-		{"inside", "a worker crashes", act("worker"), nil},
-		{"inside", "a job is stuck", act("stuck"), nil},
-		{"inside", "a job hangs, deaf to all", act("hang"), nil},
+		{"process", "SIGSTOP of the demo", (*chaos).freeze, (*chaos).thaw},
+		{"inside", "the cache is poisoned until it is purged", act("poison", 0), nil},
+		{"inside", "a check of the database hangs", act("check", slowCheck), nil},
+		{"inside", "the feed flaps", act("flap", flapping), nil},
+		{"inside", "a job panics", act("panic", 0), nil},
+		{"inside", "a worker crashes", act("worker", 0), nil},
+		{"inside", "a job is stuck", act("stuck", jobPatience), nil},
+		{"inside", "a job hangs, deaf to all", act("hang", hang), nil},
 	},
 )
 
@@ -169,14 +175,35 @@ func hit(s syscall.Signal) func(*chaos) {
 	return func(c *chaos) { _ = c.process.Process.Signal(s) }
 }
 
+// freeze and thaw let it be known that a demo that is stopped need not answer.
+func (c *chaos) freeze() {
+	c.stops.Add(1)
+	hit(syscall.SIGSTOP)(c)
+}
+
+func (c *chaos) thaw() {
+	hit(syscall.SIGCONT)(c)
+	c.stops.Add(1)
+}
+
+// isOver notes when a fault is over. When the last of them is, the clock starts.
+func (c *chaos) isOver(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at.After(c.calm) {
+		c.calm = at
+	}
+}
+
 // act presses a button of the demo, again if that is down, or frozen, or has
-// nothing to break just then. Nobody waits for it.
-func act(action string) func(*chaos) {
+// nothing to break just then. Nobody waits for it, nor for what lasts.
+func act(action string, lasts time.Duration) func(*chaos) {
 	return func(c *chaos) {
 		c.acts.Go(func() {
 			var r response
 			for range 10 {
 				if r = c.do(http.MethodPost, c.admin+"/actions/"+action, ""); r.code/100 == 2 {
+					c.isOver(time.Now().Add(lasts))
 					return
 				}
 				time.Sleep(300 * time.Millisecond)
@@ -271,18 +298,28 @@ func (c *chaos) riot(d time.Duration, of []calamity) {
 		c.watch(begin.Add(m.at))
 		c.t.Logf("%6.2f s  %s", time.Since(c.begin).Seconds(), m.what)
 		m.do(c)
+		c.isOver(time.Now())
 		c.struck[m.what]++
 	}
 }
 
 // staysAlive watches, until stop is called, that the demo never says that it is
-// not alive, unless it may end.
+// not alive, unless it may end, and that it says so within a second, what kubelet
+// gives it, unless it is frozen.
 func (c *chaos) staysAlive() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	client := http.Client{Timeout: time.Second}
 	c.acts.Go(func() {
 		for pause(ctx, 100*time.Millisecond) {
+			begin, stops := time.Now(), c.stops.Load()
 			resp, err := client.Get(c.probes + "/livez")
+			frozen := stops%2 == 1 || c.stops.Load() != stops
+			if !frozen {
+				c.slowest = max(c.slowest, time.Since(begin))
+			}
+			if err != nil && failed(err) == hung && !frozen {
+				c.t.Errorf("%6.2f s  /livez says nothing for a second", time.Since(c.begin).Seconds())
+			}
 			if err != nil {
 				continue // it is frozen, or down
 			}
@@ -324,20 +361,23 @@ func (c *chaos) relaunch() {
 	}
 	c.launches++
 	c.launch()
+	c.isOver(time.Now())
 }
 
 // settle waits, with no fault left, until all is ready, and until each customer
 // has an order and each order is fulfilled.
 func (c *chaos) settle(how string) {
 	c.t.Helper()
-	begin := time.Now()
+	c.watch(c.calm) // what lasts may not have begun to show
 	for !c.allReady() {
-		if time.Since(begin) > 2*mended {
-			c.t.Fatalf("not all is ready %v after the last fault: %s", time.Since(begin), c.get(c.admin+"/readyz?verbose").body)
+		if time.Since(c.calm) > mended+busy {
+			c.t.Fatalf("not all is ready %v after the last fault: %s", time.Since(c.calm), c.get(c.admin+"/readyz?verbose").body)
 		}
 		c.watch(time.Now().Add(20 * time.Millisecond))
 	}
-	c.t.Logf("%s: all is ready %v after the last fault", how, time.Since(begin).Round(time.Millisecond))
+	c.t.Logf("%s: all is ready %v after the last fault; the slowest /livez took %v",
+		how, time.Since(c.calm).Round(time.Millisecond), c.slowest.Round(time.Millisecond))
+	begin := time.Now()
 	if !c.buyers.goHome(time.Minute) {
 		c.t.Errorf("%d customers never got an order", c.buyers.waiting.Load())
 	}
@@ -382,8 +422,12 @@ func (c *chaos) audit() []string {
 
 func (c *chaos) auditAll() {
 	asked, acknowledged := c.truth.count()
-	c.t.Logf("%d orders asked for in %d requests, %d acknowledged, %d customers turned away",
-		asked, c.buyers.asked.Load(), acknowledged, c.buyers.turned.Load())
+	turned := int(c.buyers.turned.Load()) // away
+	c.t.Logf("%d orders asked for in %d requests, %d acknowledged, %d customers turned away, of %d that should have come",
+		asked, c.buyers.asked.Load(), acknowledged, turned, c.buyers.due)
+	if asked+turned < c.buyers.due*8/10 {
+		c.t.Errorf("only %d customers came, want %d", asked+turned, c.buyers.due)
+	}
 	if acknowledged < asked || acknowledged == 0 {
 		c.t.Errorf("%d orders of %d were acknowledged", acknowledged, asked)
 	}
@@ -393,6 +437,14 @@ func (c *chaos) auditAll() {
 	}
 	if len(faults) > 20 {
 		c.t.Errorf("… and %d more", len(faults)-20)
+	}
+}
+
+// sells checks that enough customers were let in for the rest to say something.
+// In a minute half of them are.
+func (c *chaos) sells() {
+	if asked, _ := c.truth.count(); asked < c.buyers.due/4 && chaosDuration() >= time.Minute {
+		c.t.Errorf("%d orders were asked for, by %d customers; want a quarter", asked, c.buyers.due)
 	}
 }
 

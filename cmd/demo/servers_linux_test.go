@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -109,17 +110,41 @@ func newPostgres(t *testing.T) *server {
 	if os.Getuid() == 0 {
 		s.runAsNobody() // it refuses to run as root
 	}
-	data, secret := filepath.Join(s.dir, "data"), filepath.Join(s.dir, "password")
-	if err := os.WriteFile(secret, []byte(password), 0o644); err != nil { // nobody must read it
-		t.Fatal(err)
-	}
-	cmd := exec.Command(initdb, "-D", data, "-U", "app", "-A", "scram-sha-256", "--pwfile", secret, "--no-sync", "-E", "UTF8", "--locale", "C")
-	cmd.Dir, cmd.SysProcAttr = s.dir, s.attr
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v\n%s", err, out)
-	}
+	data := filepath.Join(s.dir, "data")
+	s.initDB(initdb, data)
 	s.args = []string{postgres, "-D", data, "-p", s.port(), "-h", "127.0.0.1", "-k", s.dir, "-F"}
 	return s
+}
+
+// made guards the first data directory that initdb made.
+var made sync.Mutex
+
+// initDB makes a data directory. The first is kept beside the binary of the demo,
+// for others to copy: initdb takes seconds.
+func (s *server) initDB(initdb, data string) {
+	s.t.Helper()
+	made.Lock()
+	defer made.Unlock()
+	kept := filepath.Join(filepath.Dir(build(s.t)), "data")
+	if _, err := os.Stat(kept); err == nil {
+		s.run(nil, "cp", "-a", kept, data)
+		return
+	}
+	secret := filepath.Join(s.dir, "password")
+	if err := os.WriteFile(secret, []byte(password), 0o644); err != nil { // nobody must read it
+		s.t.Fatal(err)
+	}
+	s.run(s.attr, initdb, "-D", data, "-U", "app", "-A", "scram-sha-256", "--pwfile", secret, "--no-sync", "-E", "UTF8", "--locale", "C")
+	s.run(nil, "cp", "-a", data, kept)
+}
+
+func (s *server) run(as *syscall.SysProcAttr, program string, args ...string) {
+	s.t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.SysProcAttr = s.dir, as
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("%s: %v\n%s", program, err, out)
+	}
 }
 
 func (s *server) port() string {
@@ -204,8 +229,13 @@ func state(pid int) string {
 	return after[:1]
 }
 
-// find finds a program, or ends the test: where the tests must be complete
-// (CI=true) as a failure.
+// inCI reports whether the tests must be complete. Who sets CI at all means yes,
+// unless it is to no.
+func inCI() bool {
+	return !slices.Contains([]string{"", "0", "false"}, strings.ToLower(os.Getenv("CI")))
+}
+
+// find finds a program, or ends the test: in CI as a failure.
 func find(t *testing.T, name string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil {
@@ -214,7 +244,7 @@ func find(t *testing.T, name string) string {
 	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name); len(found) > 0 {
 		return slices.Max(found)
 	}
-	if os.Getenv("CI") == "true" {
+	if inCI() {
 		t.Fatalf("%s is not installed", name)
 	}
 	t.Skipf("%s is not installed", name)
