@@ -78,7 +78,7 @@ type otpCounts struct{ Specs, Active, Supervisors, Workers int }
 // normalisation, on both sides: a goroutine cannot be killed, so "killed"
 // reads "terminated". More files, separated by ':', can be named in the
 // environment variable OTP_TRACES.
-func TestConformsToOTP(t *testing.T) {
+func TestConformsToOTP(t *testing.T) { // S3, S13, S22, S30
 	files, _ := filepath.Glob("testdata/otp/*.jsonl")
 	files = append(files, strings.FieldsFunc(os.Getenv("OTP_TRACES"), func(r rune) bool { return r == ':' })...)
 	scenarios, replayed, identical := 0, 0, 0

@@ -163,3 +163,73 @@ func TestALockHoldsUpItsOwnSupervisorOnly(t *testing.T) {
 	held.mu.Unlock()
 	stop()
 }
+
+// TestATreeWithAStuckLoopIsNotAlive: a step that does not end, here because it
+// waits for a random number, can heal nothing; once it has ended all is well.
+func TestATreeWithAStuckLoopIsNotAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &asker{}
+		crash, release := make(chan struct{}), make(chan struct{})
+		worker := Func(func(ctx context.Context) error {
+			select {
+			case <-crash:
+				return errors.New("crash")
+			case <-ctx.Done():
+				return nil
+			}
+		})
+		stop := a.run(t, Spec{Name: "app", Children: []Spec{{Name: "sub", Children: []Spec{{Name: "w", Run: worker}}}}}, Options{})
+		after := func(d time.Duration, want error) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			if err := a.tree.Alive(); !errors.Is(err, want) {
+				t.Errorf("Alive says %v, want %v", err, want)
+			}
+		}
+		after(time.Minute, nil)
+		sub, err := a.tree.runnerAt("app/sub")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub.mu.Lock()
+		sub.core.random = func() float64 { <-release; return 0.5 }
+		sub.mu.Unlock()
+		crash <- struct{}{}
+		after(stuckAfter-time.Nanosecond, nil)
+		after(time.Nanosecond, ErrStuck)
+		after(time.Minute, ErrStuck)
+		close(release)
+		after(time.Second, nil)
+		stop()
+	})
+}
+
+// TestReadingTheRootsStatusTakesNoLock: what a probe asks is answered while a
+// storm, or somebody who reads the root, holds its lock for ever.
+func TestReadingTheRootsStatusTakesNoLock(t *testing.T) { // S37
+	a := &asker{}
+	stop := a.run(t, Spec{Name: "app", Children: []Spec{}}, Options{})
+	if err := a.tree.WaitReady(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	root := a.tree.root.unit.below.Load()
+	root.mu.Lock()
+	answered := make(chan Status)
+	go func() {
+		_, _, _ = a.tree.Started(), a.tree.Draining(), a.tree.Alive()
+		answered <- a.tree.Status()
+	}()
+	select {
+	case status := <-answered:
+		if status != Up {
+			t.Errorf("the status is %v", status)
+		}
+		root.mu.Unlock()
+	case <-time.After(10 * time.Second):
+		t.Error("reading the status waits for a lock")
+		root.mu.Unlock()
+		<-answered
+	}
+	stop()
+}

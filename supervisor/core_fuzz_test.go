@@ -14,7 +14,7 @@ import (
 // FuzzCore drives the core of one supervisor with everything that can happen
 // to it, in any order, and checks after every step what must always hold. At
 // the end it lets everything heal, and then stops it: nothing may be stuck.
-func FuzzCore(f *testing.F) {
+func FuzzCore(f *testing.F) { // S1, S31, S35, S37
 	for seed := range seeds() {
 		data := make([]byte, 200)
 		x := uint32(seed*2654435761 + 1)
@@ -69,6 +69,7 @@ type fuzzWorld struct {
 	everUp   map[*child]bool
 	excused  map[*child]bool // temporary, and may start again: it was asked for, or decided while it was not
 	shaken   bool            // an Apply changed the order of what was under way
+	over     map[*child]bool // ended by itself, for good, without failing
 	loner    map[*child]bool // started by a call, or parked, and not ready since: it waits for nobody, nor anybody for it
 	calls    []*call
 	answered map[*call]int
@@ -91,11 +92,14 @@ type fuzzRun struct {
 	told  bool
 	up    bool
 	loner bool
+	ready bool   // it was up before its turn to stop came
+	slow  bool   // it said so of itself
+	says  Status // a supervisor's, by itself
 }
 
 func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
 	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0), pauses: map[*child]pause{},
-		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, excused: map[*child]bool{}, loner: map[*child]bool{}, answered: map[*call]int{}, involved: map[*trouble]int{}, said: map[string]bool{}}
+		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, excused: map[*child]bool{}, loner: map[*child]bool{}, over: map[*child]bool{}, answered: map[*call]int{}, involved: map[*trouble]int{}, said: map[string]bool{}}
 	spec := w.spec()
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
@@ -264,7 +268,7 @@ func (w *fuzzWorld) exitError(run *fuzzRun) error {
 }
 
 func (w *fuzzWorld) becomeUp(run *fuzzRun) {
-	run.up = true
+	run.up, run.ready = true, run.ready || !run.told && !run.child.doomed
 	w.tell(input{kind: becameUp, child: run.child})
 }
 
@@ -278,19 +282,22 @@ func (w *fuzzWorld) tell(in input) {
 
 func (w *fuzzWorld) end(run *fuzzRun, err error) {
 	delete(w.live, run.child)
+	w.over[run.child] = !run.told && !run.child.doomed && w.isNoFailure(run, err)
 	end := judge(&incarnation{ctx: context.Background(), child: run.child}, err)
 	w.tell(input{kind: exited, child: run.child, err: end.err, is: end.is})
 }
 
 func (w *fuzzWorld) report(run *fuzzRun) {
 	if run.child.spec.isSupervisor() {
-		w.tell(input{kind: reported, child: run.child, status: int8(w.bytes.below(3))})
+		run.says = Status(w.bytes.below(3))
+		w.tell(input{kind: reported, child: run.child, status: int8(run.says)})
 		return
 	}
 	var reason error
 	if w.bytes.chance(2) {
 		reason = errors.New("slow")
 	}
+	run.slow = run.ready && reason != nil // before that it is not heard
 	w.tell(input{kind: impaired, child: run.child, err: reason})
 }
 
@@ -519,6 +526,11 @@ func (w *fuzzWorld) checkFrom(i int) int {
 	for _, a := range w.core.out[i:] {
 		w.check(a)
 	}
+	for ch := range w.over {
+		if ch.state != Stopped {
+			delete(w.over, ch) // it starts again
+		}
+	}
 	return len(w.core.out)
 }
 
@@ -562,6 +574,9 @@ func (w *fuzzWorld) check(a action) {
 		w.ready = true
 	case reply:
 		w.answered[a.call]++
+		if ch := w.core.byName[a.call.name]; ch != nil && a.call.op == opStop && a.err == nil {
+			delete(w.over, ch) // now it is stopped on request
+		}
 	case join:
 		w.joined(a)
 	case leave:
@@ -708,7 +723,7 @@ func (w *fuzzWorld) recount() {
 	if wake := c.wake(); len(c.deferred) > 0 && c.quiet() && (wake.IsZero() || wake.After(w.now)) {
 		w.fail("%d calls wait, and nothing will wake the core for them", len(c.deferred))
 	}
-	w.everyWorkerUpIfUp()
+	w.secondOpinion()
 }
 
 // recountNeighbours does so with what each child bears from those around it.
@@ -732,17 +747,60 @@ func (w *fuzzWorld) recountNeighbours() {
 	}
 }
 
-// everyWorkerUpIfUp is what Up means, told without counts.
-func (w *fuzzWorld) everyWorkerUpIfUp() {
-	c := w.core
-	if c.spec.Quorum > 0 || c.counts.status(0) == Down {
-		return
-	}
+// secondOpinion judges the supervisor as S37 has it, from what its children did
+// and said, and not from what the core keeps of them.
+func (w *fuzzWorld) secondOpinion() {
+	c, children, working, broken, perfect := w.core, 0, 0, false, true
 	for ch := c.first; ch != nil; ch = ch.next {
-		if !ch.spec.Optional && ch.state != Ready && !ch.over {
-			w.fail("the supervisor is %v with %s %v", c.counts.status(0), ch.path, ch.state)
+		status := w.statusOf(ch)
+		if got := ch.status(); got != status {
+			w.fail("%s counts as %v, want %v", ch.path, got, status)
+		}
+		children++
+		if status != Down {
+			working++
+		}
+		broken = broken || status == Down && !ch.spec.Optional
+		perfect = perfect && status == Up
+	}
+	for quorum := range children + 1 {
+		want := Degraded
+		if perfect {
+			want = Up
+		}
+		if quorum == 0 && broken || working < quorum {
+			want = Down
+		}
+		if got := c.counts.status(quorum); got != want {
+			w.fail("with a quorum of %d the supervisor is %v, want %v: %d of %d work", quorum, got, want, working, children)
 		}
 	}
+}
+
+// statusOf returns a child's: of one that is ready it is what it says, and what
+// is over without having failed takes nobody down.
+func (w *fuzzWorld) statusOf(ch *child) Status {
+	run := w.live[ch]
+	switch ready := run != nil && run.ready && !run.told; {
+	case ready && ch.spec.isSupervisor():
+		return run.says
+	case ready && run.slow:
+		return Degraded
+	case ready, w.over[ch]:
+		return Up
+	}
+	return Down
+}
+
+// isNoFailure reports whether an incarnation that was not told to end, and is
+// not started again, ended without failing.
+func (w *fuzzWorld) isNoFailure(run *fuzzRun, err error) bool {
+	ignored := err == ErrIgnore && !run.up && !run.child.spec.isSupervisor()
+	if !run.up && run.child.manual != nil {
+		return ignored // what is started by hand is to be ready
+	}
+	_, gaveUp := err.(*IntensityError)
+	return err == nil || err == ErrAutoShutdown || ignored || gaveUp && w.core.spec.Strict
 }
 
 func (w *fuzzWorld) joined(a action) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -279,14 +280,23 @@ func TestTemporaryThatWaitsInAGroupIsDroppedWithIt(t *testing.T) { // S13, S42
 	})
 }
 
-// TestWorkerMayCallAboutItself: the request stands, and the call returns when
-// its own context ends.
+// TestWorkerMayCallAboutItself: the request stands, and is done; the call
+// returns when its own context ends.
 func TestWorkerMayCallAboutItself(t *testing.T) { // S43
-	for name, call := range map[string]func(*supervisor.Supervisor, context.Context) error{
-		"stop":          func(s *supervisor.Supervisor, ctx context.Context) error { return s.Stop(ctx, "app/sub/self") },
-		"restart":       func(s *supervisor.Supervisor, ctx context.Context) error { return s.Restart(ctx, "app/sub/self") },
-		"remove":        func(s *supervisor.Supervisor, ctx context.Context) error { return s.Remove(ctx, "app/sub/self") },
-		"remove parent": func(s *supervisor.Supervisor, ctx context.Context) error { return s.Remove(ctx, "app/sub") },
+	for name, c := range map[string]struct {
+		call   func(*supervisor.Supervisor, context.Context) error
+		cause  error
+		states map[string]supervisor.State // at last, of what is still there
+		starts int
+	}{
+		"stop": {func(s *supervisor.Supervisor, ctx context.Context) error { return s.Stop(ctx, "app/sub/self") }, supervisor.ErrStopped,
+			map[string]supervisor.State{"app/sub": supervisor.Ready, "app/sub/self": supervisor.Stopped}, 1},
+		"restart": {func(s *supervisor.Supervisor, ctx context.Context) error { return s.Restart(ctx, "app/sub/self") }, supervisor.ErrRestart,
+			map[string]supervisor.State{"app/sub": supervisor.Ready, "app/sub/self": supervisor.Ready}, 2},
+		"remove": {func(s *supervisor.Supervisor, ctx context.Context) error { return s.Remove(ctx, "app/sub/self") }, supervisor.ErrRemoved,
+			map[string]supervisor.State{"app/sub": supervisor.Ready}, 1},
+		"remove parent": {func(s *supervisor.Supervisor, ctx context.Context) error { return s.Remove(ctx, "app/sub") }, supervisor.ErrRemoved,
+			map[string]supervisor.State{}, 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := suptest.NewWorker()
@@ -295,13 +305,21 @@ func TestWorkerMayCallAboutItself(t *testing.T) { // S43
 			}}, supervisor.Options{})
 			var got error
 			ctx := w.Context()
-			w.Do(func() error { got = call(tree.Supervisor, ctx); return nil })
-			tree.Sleep(time.Second)
+			w.Do(func() error { got = c.call(tree.Supervisor, ctx); return nil })
+			tree.Sleep(time.Minute)
 			if got == nil || context.Cause(ctx) == nil {
 				t.Errorf("%s: the call returned %v, its context's cause is %v", name, got, context.Cause(ctx))
 			}
-			if causes := w.Causes(); len(causes) != 1 || causes[0] == nil {
-				t.Errorf("%s: the worker was stopped because of %v", name, causes)
+			if causes := w.Causes(); len(causes) != 1 || !errors.Is(causes[0], c.cause) {
+				t.Errorf("%s: the worker was stopped because of %v, want %v", name, causes, c.cause)
+			}
+			states := map[string]supervisor.State{}
+			for snap := range tree.All("") {
+				states[snap.Path] = snap.State
+			}
+			delete(states, "app")
+			if !maps.Equal(states, c.states) || w.Started() != c.starts {
+				t.Errorf("%s: then there are %v, started %d times; want %v and %d", name, states, w.Started(), c.states, c.starts)
 			}
 		})
 	}

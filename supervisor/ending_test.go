@@ -220,7 +220,7 @@ func (s stubborn) Is(error) bool { <-s; return false }
 
 // TestNoLoopWaitsForAnErrorsMethods: they are user code. The incarnation that
 // returned it has not ended until it was judged.
-func TestNoLoopWaitsForAnErrorsMethods(t *testing.T) {
+func TestNoLoopWaitsForAnErrorsMethods(t *testing.T) { // S6
 	synctest.Test(t, func(t *testing.T) {
 		w := startTrio(t, supervisor.OneForOne, nil)
 		err := make(stubborn)
@@ -238,6 +238,31 @@ type explosive struct{}
 
 func (explosive) Error() string { panic("no text") }
 func (explosive) Is(error) bool { panic("no comparison") }
+
+type explosiveText struct{}
+
+func (explosiveText) String() string { panic("no text") }
+
+// TestPanicWithWhatPanicsIsAFailure: the value's own methods panic when it is
+// printed.
+func TestPanicWithWhatPanicsIsAFailure(t *testing.T) { // S6
+	for _, value := range []any{explosive{}, explosiveText{}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := startTrio(t, supervisor.OneForOne, nil)
+			w.a.Panic(value)
+			printed := w.Trace() + w.Snapshot().String() + w.Why("app") + fmt.Sprint(w.Incidents()) // nobody who prints it dies of it
+			if !strings.Contains(printed, "app/a#1 exited: panic: ") {
+				t.Errorf("%T: what is printed is\n%s", value, printed)
+			}
+			w.Sleep(time.Second)
+			w.RequireState("app/a", supervisor.Ready)
+			var p *supervisor.PanicError
+			if last := mustFind(t, w.Tree, "app/a").LastErr; !errors.As(last, &p) || p.Value != value || mustFind(t, w.Tree, "app").Restarts != 1 {
+				t.Errorf("%T: the error is %T, want its PanicError, counted once", value, last)
+			}
+		})
+	}
+}
 
 func TestErrorWhoseMethodsPanicIsAFailure(t *testing.T) { // S6
 	synctest.Test(t, func(t *testing.T) {

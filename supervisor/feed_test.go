@@ -1,7 +1,9 @@
 package supervisor
 
 import (
+	"context"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,4 +45,38 @@ func TestAnEventThatNobodyObservesAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { f.put(&Event{Seq: f.number(), Kind: EventReady}, nil) }); n != 0 {
 		t.Errorf("it allocates %v times", n)
 	}
+}
+
+// TestNoStackAmongTooManyGoroutines: to look for it stops all of them, for
+// longer the more there are. Among five thousand it is found.
+func TestNoStackAmongTooManyGoroutines(t *testing.T) { // S27
+	if testing.Short() {
+		t.Skip("starts ten thousand goroutines")
+	}
+	ran, release := make(chan struct{}), make(chan struct{})
+	r := newTestRunnerOf(t, Spec{Name: "w", Run: Func(func(context.Context) error {
+		close(ran)
+		<-release
+		return nil
+	})})
+	r.drive(nil, 1) // it begins
+	<-ran
+	inc := r.core.byName["w"].unit.inc
+	var idle sync.WaitGroup
+	fiveThousandMore := func() {
+		for range 5_000 {
+			idle.Go(func() { <-release })
+		}
+	}
+	var few, many feed
+	fiveThousandMore()
+	if stack := few.stackOf(inc); !strings.Contains(stack, t.Name()) {
+		t.Errorf("among five thousand the stack is %q", stack)
+	}
+	fiveThousandMore()
+	if stack := many.stackOf(inc); stack != "" || !many.lastStack.IsZero() {
+		t.Errorf("among ten thousand the stack is %q", stack)
+	}
+	close(release)
+	idle.Wait()
 }

@@ -73,7 +73,7 @@ func TestGoldenOneForOne(t *testing.T) { // S9
 	})
 }
 
-func TestGoldenOneForAll(t *testing.T) { // S10
+func TestGoldenOneForAll(t *testing.T) { // S10, S15
 	synctest.Test(t, func(t *testing.T) {
 		w := startTrio(t, supervisor.OneForAll, nil)
 		w.b.Fail(errCrash)

@@ -62,7 +62,7 @@ func kinds(tree *suptest.Tree, kind supervisor.EventKind) (n int) {
 
 var errNoPong = errors.New("no pong")
 
-func TestGoldenProbeImpairedAndRecovered(t *testing.T) { // S33
+func TestGoldenProbeImpairedAndRecovered(t *testing.T) { // S32, S33
 	synctest.Test(t, func(t *testing.T) {
 		p := startPatient(t, nil)
 		p.check.Fail(errNoPong)

@@ -61,7 +61,7 @@ func TestProgressIsShownAlsoAfterTheFailure(t *testing.T) { // S36
 }
 
 // TestProgressOfTheAbandonedIsNotHeard: the path is another's by then.
-func TestProgressOfTheAbandonedIsNotHeard(t *testing.T) { // S28
+func TestProgressOfTheAbandonedIsNotHeard(t *testing.T) { // S28, S36
 	synctest.Test(t, func(t *testing.T) {
 		ghost, free := make(chan context.Context, 1), make(chan struct{})
 		worker := func(ctx context.Context) error {

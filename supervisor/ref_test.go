@@ -218,6 +218,39 @@ func TestRefUnderStress(t *testing.T) {
 	}
 }
 
+// TestRefTakesNoValueOfTheStopped: ready races with the end of the context, and
+// the worker hangs on, as one that is abandoned does. Whichever is first, its
+// value cannot be had once it is withdrawn.
+func TestRefTakesNoValueOfTheStopped(t *testing.T) { // S27
+	synctest.Test(t, func(t *testing.T) {
+		var ref supervisor.Ref[int]
+		run := ref.Run(func(ctx context.Context, ready func(int)) error {
+			ready(1)
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			return nil
+		})
+		for i := range scale(10_000, 100) {
+			ctx, cancel := context.WithCancel(t.Context())
+			worker := func() { _ = run(ctx, func() {}) }
+			first, second := worker, func() { cancel() }
+			if i%2 > 0 {
+				first, second = second, first
+			}
+			go first()
+			go second()
+			synctest.Wait() // it is withdrawn
+			if v, ok := ref.Peek(); ok {
+				t.Errorf("in round %d the value %d of one that was stopped can be had", i, v)
+			}
+			time.Sleep(time.Second) // it ends
+			if t.Failed() {
+				return
+			}
+		}
+	})
+}
+
 func TestRefPeekAllocatesNothing(t *testing.T) {
 	var ref supervisor.Ref[*conn]
 	_, stop := run(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "db", Run: ref.Run(serveConn)}}}, supervisor.Options{})

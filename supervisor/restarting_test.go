@@ -169,29 +169,44 @@ func TestWhatCounts(t *testing.T) { // S19
 		"panic wrapping unavailable": {func() error { panic(unavailable) }, 1},
 		"nil of a permanent":         {func() error { return nil }, 1},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			w := startTrio(t, supervisor.OneForOne, nil)
-			w.a.Do(c.end)
-			snap, _ := w.Find("app")
-			if snap.Restarts != c.want {
-				t.Errorf("%s counts %d, want %d", name, snap.Restarts, c.want)
-			}
-		})
+		for _, impairment := range []error{nil, errCrash} {
+			synctest.Test(t, func(t *testing.T) {
+				w := startTrio(t, supervisor.OneForOne, nil)
+				w.a.Impaired(impairment)
+				w.a.Do(c.end)
+				snap, _ := w.Find("app")
+				if snap.Restarts != c.want {
+					t.Errorf("%s of one whose impairment is %v counts %d, want %d", name, impairment, snap.Restarts, c.want)
+				}
+			})
+		}
 	}
 }
 
+// TestSupervisorsFailureAlwaysCounts, whatever it wraps, and however the
+// supervisor was before.
 func TestSupervisorsFailureAlwaysCounts(t *testing.T) { // S19
-	synctest.Test(t, func(t *testing.T) {
-		db := suptest.NewWorker()
-		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{
-			{Name: "storage", Intensity: supervisor.Intensity{Within: time.Minute}, Children: []supervisor.Spec{db.Spec("db")}},
-		}}, supervisor.Options{})
-		db.Panic(fmt.Errorf("dial: %w", supervisor.ErrUnavailable))
-		snap, _ := tree.Find("app")
-		if !errors.Is(mustFind(t, tree, "app/storage").LastErr, supervisor.ErrUnavailable) || snap.Restarts != 1 {
-			t.Errorf("%d restarts counted, want 1, whatever the failure wraps", snap.Restarts)
-		}
-	})
+	outage := fmt.Errorf("dial: %w", supervisor.ErrUnavailable)
+	for name, c := range map[string]struct {
+		start suptest.Attempt
+		fail  func(db, cache *suptest.Worker)
+	}{
+		"ready":    {fail: func(db, _ *suptest.Worker) { db.Panic(outage) }},
+		"degraded": {fail: func(db, cache *suptest.Worker) { cache.Impaired(errCrash); db.Panic(outage) }},
+		"starting": {start: suptest.Attempt{Panic: outage}, fail: func(_, _ *suptest.Worker) {}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			db, cache := suptest.NewWorker().Starts(c.start), suptest.NewWorker()
+			tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{
+				{Name: "storage", Intensity: supervisor.Intensity{Within: time.Minute}, Children: []supervisor.Spec{cache.Spec("cache"), db.Spec("db")}},
+			}}, supervisor.Options{})
+			c.fail(db, cache)
+			snap, _ := tree.Find("app")
+			if !errors.Is(mustFind(t, tree, "app/storage").LastErr, supervisor.ErrUnavailable) || snap.Restarts != 1 {
+				t.Errorf("%s: %d restarts counted, want 1, whatever the failure wraps", name, snap.Restarts)
+			}
+		})
+	}
 }
 
 func mustFind(t *testing.T, tree *suptest.Tree, path string) supervisor.Snapshot {

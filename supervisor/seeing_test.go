@@ -230,6 +230,36 @@ func TestSnapshotDrawsTheTree(t *testing.T) { // S36
 	})
 }
 
+// TestSinceIsWhenTheStateWasEntered, whatever happens within it.
+func TestSinceIsWhenTheStateWasEntered(t *testing.T) { // S36
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		w := suptest.NewWorker().Starts(suptest.Attempt{After: time.Second}).StopsAfter(3*time.Second, nil)
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{w.Spec("w")}}, supervisor.Options{})
+		after := func(d time.Duration, state supervisor.State, since time.Duration) {
+			t.Helper()
+			tree.Sleep(d)
+			tree.RequireState("app/w", state)
+			if got := mustFind(t, tree, "app/w").Since.Sub(began); got != since {
+				t.Errorf("it is %v since %v, want %v", state, got, since)
+			}
+			if snap, _ := tree.Snapshot().Find("app/w"); snap.Since.Sub(began) != since {
+				t.Errorf("in the whole snapshot since %v, want %v", snap.Since.Sub(began), since)
+			}
+		}
+		after(500*time.Millisecond, supervisor.Starting, 0)
+		after(9500*time.Millisecond, supervisor.Ready, time.Second)
+		w.Impaired(errCrash)
+		after(10*time.Second, supervisor.Ready, time.Second)
+		w.Fail(errCrash)
+		after(50*time.Millisecond, supervisor.BackingOff, 20*time.Second)
+		after(time.Second, supervisor.Ready, 20100*time.Millisecond)
+		go func() { _ = tree.Stop(t.Context(), "app/w") }()
+		after(time.Second, supervisor.Stopping, 21050*time.Millisecond)
+		after(time.Minute, supervisor.Stopped, 24050*time.Millisecond)
+	})
+}
+
 func TestSnapshotReadsLargeSupervisorsInBatches(t *testing.T) { // S36
 	spec := supervisor.Spec{Name: "pool", Concurrent: true, Children: []supervisor.Spec{}}
 	idle := supervisor.Func(func(ctx context.Context) error { <-ctx.Done(); return nil })

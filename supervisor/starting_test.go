@@ -53,6 +53,33 @@ func TestOneChildsBackoffNeverDelaysAnother(t *testing.T) { // S1
 	})
 }
 
+// TestAddAndStartWaitForNoSibling: not for one that starts, though what comes
+// after it in the first start does, and not for one that backs off.
+func TestAddAndStartWaitForNoSibling(t *testing.T) { // S1, S30
+	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.OneForAll, supervisor.RestForOne, supervisor.DependentsForOne} {
+		synctest.Test(t, func(t *testing.T) {
+			slow := suptest.NewWorker().Starts(suptest.Attempt{Hang: true}).AlwaysStarts(suptest.Attempt{Err: errCrash})
+			first, last := slow.Spec("slow"), suptest.NewWorker().Spec("last")
+			first.StartTimeout = time.Minute
+			if strategy == supervisor.DependentsForOne {
+				last.DependsOn = []string{"slow"}
+			}
+			tree := suptest.Start(t, supervisor.Spec{Name: "app", Strategy: strategy, Children: []supervisor.Spec{first, last}}, supervisor.Options{})
+			for _, slows := range []supervisor.State{supervisor.Starting, supervisor.BackingOff} {
+				tree.RequireState("app/slow", slows)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+				path, err := tree.Add(ctx, "app", suptest.NewWorker().Spec(""))
+				if err := errors.Join(err, tree.Stop(ctx, path), tree.Start(ctx, path)); err != nil {
+					t.Errorf("%v: while a sibling is %v, Add, Stop and Start return %v", strategy, slows, err)
+				}
+				cancel()
+				tree.RequireState("app/last", supervisor.Pending)
+				tree.Sleep(time.Minute)
+			}
+		})
+	}
+}
+
 func TestSupervisorIsReadyOncePerIncarnation(t *testing.T) { // S2
 	synctest.Test(t, func(t *testing.T) {
 		w := startTrio(t, supervisor.OneForOne, nil)
@@ -114,7 +141,7 @@ func TestFuncIsReadyAsSoonAsItRuns(t *testing.T) { // S2
 	})
 }
 
-func TestStartTimeoutFailsTheStart(t *testing.T) { // S2
+func TestStartTimeoutFailsTheStart(t *testing.T) { // S2, S24
 	synctest.Test(t, func(t *testing.T) {
 		db := suptest.NewWorker().Starts(suptest.Attempt{Hang: true})
 		spec := supervisor.Spec{Name: "app", Children: []supervisor.Spec{db.Spec("db")}}
@@ -236,6 +263,8 @@ func TestValidateReportsEveryFaultWithItsPath(t *testing.T) { // S5
 		{Name: "sig", Run: run, Significant: true},
 		{Name: "neg", Run: run, StartTimeout: -1, StopTimeout: -1},
 		{Name: "enum", Run: run, Restart: 7},
+		{Name: "enums", Children: []supervisor.Spec{}, Strategy: 8, AutoShutdown: 9},
+		{Name: "below", Children: []supervisor.Spec{}, Strategy: -1, AutoShutdown: -2},
 		{Name: "jitter", Run: run, Backoff: supervisor.Backoff{Jitter: 3}},
 		{Name: "minmax", Run: run, Backoff: supervisor.Backoff{Min: time.Hour, Max: time.Minute}},
 		{Name: "worker", Run: run, Strategy: supervisor.OneForAll},
@@ -260,6 +289,10 @@ func TestValidateReportsEveryFaultWithItsPath(t *testing.T) { // S5
 		"app/neg: StartTimeout is negative",
 		"app/neg: StopTimeout is negative",
 		"app/enum: Restart is 7",
+		"app/enums: Strategy is 8",
+		"app/enums: AutoShutdown is 9",
+		"app/below: Strategy is -1",
+		"app/below: AutoShutdown is -2",
 		"app/jitter: Backoff.Jitter is 3",
 		"app/minmax: Backoff.Min (1h0m0s) is over Backoff.Max (1m0s)",
 		"app/worker: a worker has a supervisor's field",
@@ -320,7 +353,7 @@ func TestWarningsSayWhatIsDoubtful(t *testing.T) { // S5
 	})
 }
 
-func TestDefaultsHaveNoWarnings(t *testing.T) {
+func TestDefaultsHaveNoWarnings(t *testing.T) { // S5
 	spec := supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "a", Run: suptest.NewWorker().Run}}}
 	if got := spec.Warnings(); len(got) > 0 {
 		t.Errorf("warnings of a default tree: %v", got)

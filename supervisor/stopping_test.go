@@ -387,34 +387,61 @@ func TestTooManyAbandonedDoNotMatterWhileDraining(t *testing.T) { // S27
 	})
 }
 
+// TestTooManyAbandonedGiveTheTreeUp: it bears MaxAbandoned of them, by default
+// 16, and not one more.
 func TestTooManyAbandonedGiveTheTreeUp(t *testing.T) { // S27
-	synctest.Test(t, func(t *testing.T) {
-		var workers []*suptest.Worker
-		spec := supervisor.Spec{Name: "app", Concurrent: true}
-		for i := range 3 {
-			w := suptest.NewWorker().StopsAfter(time.Hour, nil)
-			workers = append(workers, w)
-			spec.Children = append(spec.Children, w.Spec(fmt.Sprint(i)))
-		}
-		tree := suptest.Start(t, spec, supervisor.Options{MaxAbandoned: 1})
-		for i := range 2 {
-			if tree.Alive() != nil {
-				t.Fatalf("not alive with %d abandoned", i)
+	for limit, bears := range map[int]int{1: 1, 0: 16} {
+		synctest.Test(t, func(t *testing.T) {
+			tree, hanging := startHanging(t, bears+2, limit)
+			tree.abandon(t, 0, bears)
+			if err := tree.Alive(); err != nil {
+				t.Fatalf("MaxAbandoned %d: with %d abandoned Alive says %v", limit, bears, err)
 			}
-			_ = tree.Stop(t.Context(), fmt.Sprint("app/", i))
-		}
-		synctest.Wait()
-		if err := tree.Alive(); !errors.Is(err, supervisor.ErrTooManyAbandoned) {
-			t.Errorf("Alive says %v", err)
-		}
-		err := tree.Wait()
-		if !errors.Is(err, supervisor.ErrTooManyAbandoned) || !errors.Is(err, supervisor.ErrAbandoned) {
-			t.Errorf("Run returned %v", err)
-		}
-		if len(workers[2].Causes()) != 0 {
-			t.Error("the third, which hangs as well, ended already")
+			tree.abandon(t, bears, bears+1)
+			if err := tree.Alive(); !errors.Is(err, supervisor.ErrTooManyAbandoned) {
+				t.Fatalf("MaxAbandoned %d: with %d abandoned Alive says %v", limit, bears+1, err)
+			}
+			err := tree.Wait()
+			if !errors.Is(err, supervisor.ErrTooManyAbandoned) || !errors.Is(err, supervisor.ErrAbandoned) {
+				t.Errorf("Run returned %v", err)
+			}
+			if len(hanging[bears+1].Causes()) != 0 {
+				t.Error("the last, which hangs as well, ended already")
+			}
+		})
+	}
+}
+
+func TestWithoutALimitAnyNumberOfAbandonedIsBorne(t *testing.T) { // S27
+	synctest.Test(t, func(t *testing.T) {
+		tree, _ := startHanging(t, 20, -1)
+		tree.abandon(t, 0, 20)
+		if err := tree.Alive(); err != nil || tree.Ended() {
+			t.Errorf("with twenty abandoned Alive says %v", err)
 		}
 	})
+}
+
+// A hangingTree has workers 0, 1, … that take an hour to stop.
+type hangingTree struct{ *suptest.Tree }
+
+func startHanging(t *testing.T, n, maxAbandoned int) (tree hangingTree, workers []*suptest.Worker) {
+	t.Helper()
+	spec := supervisor.Spec{Name: "app", Concurrent: true}
+	for i := range n {
+		w := suptest.NewWorker().StopsAfter(time.Hour, nil)
+		workers = append(workers, w)
+		spec.Children = append(spec.Children, w.Spec(fmt.Sprint(i)))
+	}
+	return hangingTree{suptest.Start(t, spec, supervisor.Options{MaxAbandoned: maxAbandoned})}, workers
+}
+
+// abandon stops those from the one number to before the other, at once.
+func (tree hangingTree) abandon(t *testing.T, from, to int) {
+	for i := from; i < to; i++ {
+		go func() { _ = tree.Stop(t.Context(), fmt.Sprint("app/", i)) }()
+	}
+	tree.Sleep(supervisor.DefaultStopTimeout)
 }
 
 // TestAbandonedIsListedUntilItEnds, even when its child was removed.
@@ -521,9 +548,9 @@ func TestAbandonedLeaveNoGoroutineBehind(t *testing.T) { // S27, S28
 		}
 		tree := suptest.Start(t, spec, supervisor.Options{})
 		before := runtime.NumGoroutine()
-		for range 3 {
+		for i := range 10 {
 			worker.StopsAfter(time.Minute, nil)
-			go func() { _ = tree.Restart(t.Context(), "app/7") }()
+			go func() { _ = tree.Restart(t.Context(), fmt.Sprint("app/", i)) }()
 			tree.Sleep(time.Hour)
 		}
 		if after := runtime.NumGoroutine(); after > before+2 {

@@ -3,6 +3,7 @@ package supervisor_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -18,8 +19,11 @@ func TestTenThousandCrashesLeaveNothingBehind(t *testing.T) { // S28
 	worker := func(ctx context.Context, ready func()) error {
 		ready()
 		if crashes.Add(1) <= allowed.Load() {
-			if crashes.Load()%2 == 0 {
+			switch crashes.Load() % 3 {
+			case 0:
 				panic(fmt.Sprint("crash ", crashes.Load()))
+			case 1:
+				runtime.Goexit()
 			}
 			return errCrash
 		}

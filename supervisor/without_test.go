@@ -49,7 +49,7 @@ func TestStatusWithout(t *testing.T) { // S37
 }
 
 // TestStatusWithoutAllocatesAsThePathIsDeep, and looks at no sibling.
-func TestStatusWithoutAllocatesAsThePathIsDeep(t *testing.T) {
+func TestStatusWithoutAllocatesAsThePathIsDeep(t *testing.T) { // S37
 	allocs := func(t *testing.T, n int) float64 {
 		var spec supervisor.Spec
 		spec.Name = "app"
