@@ -89,14 +89,17 @@ func (e *engine) start(inc *incarnation, by *slot) {
 }
 
 // release takes the slot back from a child whose incarnation, if it had any, has
-// ended. Where none is likely to be needed any more, when the tree stops for the
-// last time or others use another engine by now, all that are spare end.
+// ended. For the last time, its goroutine ends while others still stop; where
+// others use another engine by now, all that are spare end.
 func (e *engine) release(last bool) {
+	surplus := 0
 	e.mu.Lock()
 	e.spare++
-	surplus := max(0, min(1, e.spare-maxSpare))
-	if last || e.shut {
+	switch {
+	case e.shut:
 		surplus = e.spare
+	case last || e.spare > maxSpare:
+		surplus = 1
 	}
 	e.slots, e.spare = e.slots-surplus, e.spare-surplus
 	e.mu.Unlock()
@@ -240,19 +243,33 @@ func (s *slot) Serve(context.Context) error {
 	return suture.ErrDoNotRestart
 }
 
-// ended reports the incarnation's end, whose goroutine may end with it, or by
-// what a method of its error does.
+// ended reports the incarnation's end, whose goroutine may end with it.
 func (s *slot) ended(inc *incarnation, err error) {
 	inc.heartStops()
 	s.deep = s.deep || !inc.told.Load()
+	if err != nil && !plain(err) {
+		s.judged(inc, err)
+		return
+	}
+	s.over(inc, judge(inc, err))
+}
+
+// judged is ended with an error whose methods may end the goroutine. It is not
+// inlined, so that its frame is on no stack of one that stops as it was told to:
+// such a stack would outgrow its first size for it.
+//
+//go:noinline
+func (s *slot) judged(inc *incarnation, err error) {
 	end := ending{err: errUnreadable}
-	defer func() {
-		if !inc.end(s, end) {
-			s.lost = true
-			s.rack.engine.found()
-		}
-	}()
+	defer func() { s.over(inc, end) }()
 	end = judge(inc, err)
+}
+
+func (s *slot) over(inc *incarnation, end ending) {
+	if !inc.end(s, end) {
+		s.lost = true
+		s.rack.engine.found()
+	}
 }
 
 // What suture's services return to be over for good, and to have the supervisor
