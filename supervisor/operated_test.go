@@ -3,6 +3,7 @@ package supervisor_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -56,4 +57,25 @@ func TestWhatIsDoneByHandNeedsSomebodyToTell(t *testing.T) {
 		t.Error("told without an observer")
 	}
 	_ = stop()
+}
+
+// TestWhatIsDoneByHandWhileTheTreeStarts is told or not, and reads nothing that
+// is being written: the race detector looks on.
+func TestWhatIsDoneByHandWhileTheTreeStarts(t *testing.T) {
+	for range 20 {
+		sup, err := supervisor.New(supervisor.Spec{Name: "app", Children: []supervisor.Spec{}}, supervisor.Options{Observer: func(supervisor.Event) {}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- sup.Run(ctx) }()
+		for !sup.Operated("app", "look", nil) {
+			runtime.Gosched()
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	}
 }
