@@ -42,14 +42,14 @@ func sayReadyToABrokenCore(t *testing.T) {
 		ready()
 		return nil
 	}})
-	for r.drive(nil, 2) {
+	for r.drive(nil, nil, 2) {
 	}
 	<-second
 	for !r.inbox.claim() {
 		time.Sleep(time.Millisecond)
 	}
 	r.core = nil
-	r.drive(nil, 1) // and drives no more
+	r.drive(nil, nil, 1) // and drives no more
 	close(broken)
 	time.Sleep(time.Second)
 	os.Exit(0)

@@ -59,7 +59,7 @@ func TestNoStackAmongTooManyGoroutines(t *testing.T) { // S27
 		<-release
 		return nil
 	})})
-	r.drive(nil, 1) // it begins
+	r.drive(nil, nil, 1) // it begins
 	<-ran
 	inc := r.core.byName["w"].unit.inc
 	var idle sync.WaitGroup

@@ -1,39 +1,67 @@
 package supervisor
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // An inbox takes inputs from any goroutine and never blocks one: a child has
 // only so much to say, so it needs no bound. One goroutine at a time sees to
 // them: it drives.
 type inbox struct {
-	bell chan struct{} // rung when inputs wait and nobody drives
+	bell  chan struct{} // rung when inputs wait and nobody drives
+	state atomic.Uint32 // driven, pending; without pending nothing waits
 
 	mu     sync.Mutex // guards all below
 	inputs []input
-	spare  []input // the last batch, to be reused
-	driven bool
 	closed bool
+
+	batch []input // what was taken last; of who drives
 }
 
-// newInbox returns an inbox that its maker drives.
-func newInbox() inbox { return inbox{bell: make(chan struct{}, 1), driven: true} }
+const (
+	driven  = 1 << iota // somebody drives
+	pending             // inputs wait; changed with mu held
+)
 
-// put takes in, unless the inbox is closed. Of those who offer to drive, one
-// is told to if nobody does.
-func (b *inbox) put(in *input, offer bool) (ok, drive bool) {
+// init must be called before all else, by who drives first.
+func (b *inbox) init() {
+	b.bell = make(chan struct{}, 1)
+	b.state.Store(driven)
+}
+
+// put takes in, unless the inbox is closed.
+func (b *inbox) put(in *input) bool {
+	ok, free := b.add(in, 0)
+	if free {
+		b.ring()
+	}
+	return ok
+}
+
+// offer takes in, and has the caller drive if nobody does: it returns what it is
+// to begin with. If nothing else waits, that is in, which takes no lock.
+func (b *inbox) offer(in *input) []input {
+	if b.state.CompareAndSwap(0, driven) {
+		b.batch = append(b.batch[:0], *in)
+		return b.batch
+	}
+	if _, free := b.add(in, driven); free {
+		return b.take()
+	}
+	return nil
+}
+
+// add adds in to those that wait, and reports whether nobody drives, or did
+// before the caller, which says so by as.
+func (b *inbox) add(in *input, as uint32) (ok, free bool) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.closed {
-		b.mu.Unlock()
 		return false, false
 	}
 	b.append(in)
-	free := !b.driven
-	b.driven = b.driven || offer
-	b.mu.Unlock()
-	if free && !offer {
-		b.ring()
-	}
-	return true, free && offer
+	return true, b.state.Or(pending|as)&driven == 0
 }
 
 // append is apart, for the stack that growing takes: see incarnation.pass.
@@ -49,37 +77,30 @@ func (b *inbox) ring() {
 }
 
 // claim makes the caller drive, and reports false if somebody does already.
-func (b *inbox) claim() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	free := !b.driven
-	b.driven = true
-	return free
-}
+func (b *inbox) claim() bool { return b.state.Or(driven)&driven == 0 }
 
 // take returns the inputs that wait, in order, good until the next take. If
 // there are none, the caller drives no more.
 func (b *inbox) take() []input {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.inputs) == 0 {
-		b.driven = false
+	clear(b.batch)
+	if b.state.CompareAndSwap(driven, 0) {
 		return nil
 	}
-	clear(b.spare)
-	b.inputs, b.spare = emptied(b.spare), b.inputs
-	return b.spare
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.inputs, b.batch = emptied(b.batch), b.inputs
+	b.state.Store(driven)
+	return b.batch
 }
 
 // yield leaves the driving to whom the bell wakes.
 func (b *inbox) yield() {
-	b.mu.Lock()
-	b.driven = false
-	b.mu.Unlock()
+	b.state.And(^uint32(driven))
 	b.ring()
 }
 
-// close refuses further inputs and returns those that still wait.
+// close refuses further inputs and returns those that still wait. The caller
+// drives, and goes on to: nobody else ever does.
 func (b *inbox) close() []input {
 	b.mu.Lock()
 	defer b.mu.Unlock()

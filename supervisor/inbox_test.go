@@ -10,15 +10,13 @@ import (
 // or does not, never are there two at it, and all that was put in is seen to.
 func TestOneDrivesAndNothingIsLost(t *testing.T) { // S43
 	const writers, each = 8, 500
-	b := newInbox()
+	var b inbox
+	b.init()
 	var driving, seen, yields atomic.Int32
 	all := make(chan struct{})
-	drive := func(rounds int) {
-		for ; rounds > 0; rounds-- {
-			n := len(b.take())
-			if n == 0 {
-				return // and drives no more
-			}
+	drive := func(inputs []input, rounds int) {
+		for ; len(inputs) > 0; inputs = b.take() { // without any it drives no more
+			n := len(inputs)
 			if driving.Add(1) > 1 || b.claim() {
 				t.Error("two drive")
 			}
@@ -26,17 +24,22 @@ func TestOneDrivesAndNothingIsLost(t *testing.T) { // S43
 				close(all)
 			}
 			driving.Add(-1)
+			if rounds--; rounds == 0 {
+				yields.Add(1)
+				b.yield()
+				return
+			}
 		}
-		yields.Add(1)
-		b.yield()
 	}
-	drive(1) // as its maker
+	drive(b.take(), 1) // as its maker
 	var group sync.WaitGroup
 	for w := range writers {
 		group.Go(func() {
 			for i := range each {
-				if _, mine := b.put(&input{}, (i+w)%3 == 0); mine {
-					drive(1 + i%2)
+				if (i+w)%3 > 0 {
+					b.put(&input{})
+				} else {
+					drive(b.offer(&input{}), 1+i%2)
 				}
 			}
 		})
@@ -45,7 +48,7 @@ func TestOneDrivesAndNothingIsLost(t *testing.T) { // S43
 		select {
 		case <-b.bell:
 			if b.claim() {
-				drive(2)
+				drive(b.take(), 2)
 			}
 		case <-all:
 			done = true

@@ -14,10 +14,10 @@ type lookout struct {
 	notice   func(late bool) // called by each look, with mu held
 	epoch    time.Time
 	since    atomic.Int64 // since when an answer is owed, as now; 0: none is
+	armed    atomic.Bool  // it will look; changed with mu held
 
 	mu    sync.Mutex // guards all below
 	timer *time.Timer
-	armed bool
 	ended bool
 }
 
@@ -47,18 +47,23 @@ func (l *lookout) owesAnew(at int64) {
 // owesNothing says that all were given.
 func (l *lookout) owesNothing() { l.since.Store(0) }
 
+// arm sees that it looks. Who owes something says so first and asks this then,
+// look the other way round: one of them finds the other's word.
 func (l *lookout) arm() {
+	if l.armed.Load() {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.armed || l.ended:
+	case l.armed.Load() || l.ended:
 		return
 	case l.timer == nil:
 		l.timer = time.AfterFunc(l.patience, l.look)
 	default:
 		l.timer.Reset(l.patience)
 	}
-	l.armed = true
+	l.armed.Store(true)
 }
 
 // look notices whether an answer is late, and looks again while one is owed.
@@ -68,12 +73,13 @@ func (l *lookout) look() {
 	if l.ended {
 		return
 	}
+	l.armed.Store(false)
 	since := l.since.Load()
 	owed := time.Duration(l.now() - since)
 	l.notice(since != 0 && owed >= l.patience)
-	l.armed = since != 0 && !l.ended
-	if l.armed {
+	if since != 0 && !l.ended {
 		l.timer.Reset(max(l.patience-owed, l.patience/10))
+		l.armed.Store(true)
 	}
 }
 

@@ -38,7 +38,8 @@ type runner struct {
 }
 
 func newRunner(self *incarnation) *runner {
-	r := &runner{tree: self.tree, self: self, inbox: newInbox(), watch: newWatchdog(&self.tree.stuck)}
+	r := &runner{tree: self.tree, self: self, watch: newWatchdog(&self.tree.stuck)}
+	r.inbox.init()
 	r.core = newCore(time.Now(), self.spec(), self.path(), surroundings{
 		haunts:      func(ch *child) int { return r.tree.ghosts.claim(ch, r) },
 		newIncident: r.tree.incidents.begin,
@@ -77,7 +78,7 @@ func (r *runner) loop() error {
 	if r.self.ctx.Err() != nil { // before anything starts
 		r.step(time.Now(), r.toldStop())
 	}
-	for mine := true; !mine || !r.drive(nil, math.MaxInt); mine = r.inbox.claim() {
+	for mine := true; !mine || !r.drive(nil, nil, math.MaxInt); mine = r.inbox.claim() {
 		<-r.inbox.bell
 	}
 	r.end()
@@ -99,8 +100,7 @@ func (r *runner) spec() *Spec {
 // post hands an input to whoever drives. It reports false if the loop has ended.
 func (r *runner) post(in *input) bool {
 	r.watch.waiting()
-	ok, _ := r.inbox.put(in, false)
-	return ok
+	return r.inbox.put(in)
 }
 
 // see hands an input over, and sees to it at once if nobody else drives: it
@@ -109,12 +109,12 @@ func (r *runner) post(in *input) bool {
 // by is the slot whose goroutine this is, and which can take its next
 // incarnation without being woken; nil for another goroutine.
 func (r *runner) see(in *input, by *slot) {
-	_, mine := r.inbox.put(in, true)
-	if !mine {
+	first := r.inbox.offer(in)
+	if first == nil {
 		return
 	}
 	defer dieOfBug()
-	if r.drive(by, fewRounds) {
+	if r.drive(by, first, fewRounds) {
 		r.inbox.yield()
 	}
 }
@@ -133,27 +133,34 @@ func dieOfBug() {
 // see to what others have to say has something else to do.
 const fewRounds = 4
 
-// drive steps through the inputs that wait, batch by batch, and shows what came
-// of each. It returns true if the caller still drives, after so many rounds or
-// because the supervisor is over.
-func (r *runner) drive(by *slot, rounds int) bool {
+// drive steps through the first inputs, if there are any, and then through those
+// that wait, batch by batch, and shows what came of each. It returns true if the
+// caller still drives, after so many rounds or because the supervisor is over.
+func (r *runner) drive(by *slot, first []input, rounds int) bool {
 	r.driver = by
 	for ; rounds > 0 && !r.over; rounds-- {
-		batch := r.inbox.take()
-		if len(batch) == 0 {
+		inputs := first
+		if first = nil; inputs == nil {
+			inputs = r.inbox.take()
+		}
+		if len(inputs) == 0 {
 			return false
 		}
-		now := time.Now()
-		r.watch.busy(now)
-		for i := range batch {
-			if r.admit(&batch[i]) {
-				r.step(now, &batch[i])
-			}
-		}
-		r.watch.idle()
-		r.show()
+		r.round(inputs)
 	}
 	return true
+}
+
+func (r *runner) round(inputs []input) {
+	now := time.Now()
+	r.watch.busy(now)
+	for i := range inputs {
+		if r.admit(&inputs[i]) {
+			r.step(now, &inputs[i])
+		}
+	}
+	r.watch.idle()
+	r.show()
 }
 
 // show publishes what came of the steps, and sees that the loop wakes in time.

@@ -59,7 +59,7 @@ func TestPostingWatchesTheLoop(t *testing.T) {
 	if r.watch.since.Load() == 0 {
 		t.Error("an input waits, and the watchdog does not know")
 	}
-	r.drive(nil, 1)
+	r.drive(nil, nil, 1)
 	if r.watch.since.Load() != 0 {
 		t.Error("nothing waits, and the watchdog does not know")
 	}
@@ -91,9 +91,9 @@ func TestWhoFailsSeesToIt(t *testing.T) {
 		}
 	}
 	r := newTestRunnerOf(t, Spec{Name: "w", Run: Func(worker), Backoff: NoBackoff})
-	r.drive(nil, 1) // it begins
+	r.drive(nil, nil, 1) // it begins
 	<-runs
-	if r.drive(nil, 2) { // it is ready, and that was all
+	if r.drive(nil, nil, 2) { // it is ready, and that was all
 		t.Fatal("there is more to see to")
 	}
 	for want := uint64(2); want < 10; want++ {
@@ -106,7 +106,7 @@ func TestWhoFailsSeesToIt(t *testing.T) {
 		}
 	}
 	r.post(&input{kind: toldStop, err: ErrShutdown})
-	for !r.inbox.claim() || !r.drive(nil, 10) {
+	for !r.inbox.claim() || !r.drive(nil, nil, 10) {
 		<-r.inbox.bell
 	}
 }

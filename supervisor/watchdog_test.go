@@ -58,7 +58,7 @@ func TestWatchdogBearsABusyLoop(t *testing.T) {
 		}
 		time.Sleep(2 * stuckAfter)
 		synctest.Wait()
-		if w.armed {
+		if w.armed.Load() {
 			t.Error("an idle loop's watchdog is still armed")
 		}
 	})
@@ -80,11 +80,11 @@ func TestIdleWorkerHasNoTimer(t *testing.T) { // S34
 		inc.heart.owesNothing()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if inc.heart.armed {
+		if inc.heart.armed.Load() {
 			t.Error("an idle worker's heart is still armed")
 		}
 		inc.heart.owesAnew(inc.heart.now())
-		if !inc.heart.armed {
+		if !inc.heart.armed.Load() {
 			t.Error("a busy worker's heart is not armed")
 		}
 		inc.heartStops()
