@@ -91,9 +91,9 @@ func (s *Supervisor) ask(ctx context.Context, op operation, path string) error {
 	return r.do(ctx, newCall(op, name))
 }
 
-// do hands the call to the loop and waits for the answer.
+// do hands the call over and waits for the answer.
 func (r *runner) do(ctx context.Context, c *call) error {
-	if !r.post(&input{kind: asked, call: c}) {
+	if !r.see(&input{kind: asked, call: c}, nil) {
 		return fmt.Errorf("%s: %w", r.core.path, ErrNotRunning)
 	}
 	select {

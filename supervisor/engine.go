@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"math"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +18,7 @@ import (
 // engine, whose making would be most of what each of them costs.
 type engine struct {
 	path string            // of the supervisor above those that use it
+	base context.Context   // its profiler labels are the goroutines'
 	work chan *incarnation // never more than there are free slots; nil ends one
 	last atomic.Pointer[rack]
 
@@ -37,8 +39,8 @@ const (
 
 // newEngine returns an engine with slots for the n children of one supervisor,
 // and more for others.
-func newEngine(path string, n, more int) *engine {
-	e := &engine{path: path, work: make(chan *incarnation, backlog), users: 1}
+func newEngine(base context.Context, path string, n, more int) *engine {
+	e := &engine{path: path, base: base, work: make(chan *incarnation, backlog), users: 1}
 	if all := n + more; all > 0 {
 		e.slots, e.spare = all, more
 		e.rack(all)
@@ -177,7 +179,10 @@ func (e *engine) rack(n int) {
 		r.sup.Add(&supply{e, n})
 	}
 	e.last.Store(r)
-	e.served.Go(func() { _ = r.sup.Serve(ctx) }) // ctx.Err(): how it ends
+	e.served.Go(func() {
+		pprof.SetGoroutineLabels(e.base) // not those of whoever drives
+		_ = r.sup.Serve(ctx)             // ctx.Err(): how it ends
+	})
 }
 
 // add adds one more slot, unless the rack is at its end. It is served already,

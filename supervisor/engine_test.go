@@ -17,7 +17,7 @@ import (
 // find that another has ended the engine meanwhile.
 func TestSupervisorsLeaveTheirEngineTogether(t *testing.T) { // S8
 	for range 20 {
-		e := newEngine("app", rackSize/2, rackSize/2)
+		e := newEngine(t.Context(), "app", rackSize/2, rackSize/2)
 		if !e.join(rackSize / 2) {
 			t.Fatal("no room")
 		}

@@ -39,17 +39,19 @@ func (b *inbox) put(in *input) bool {
 	return ok
 }
 
-// offer takes in, and has the caller drive if nobody does: it returns what it is
-// to begin with. If nothing else waits, that is in, which takes no lock.
-func (b *inbox) offer(in *input) []input {
-	if b.state.CompareAndSwap(0, driven) {
+// offer takes in as put does, and has the caller drive if nobody does: it
+// returns what it is to begin with. If nothing else waits, that is in, which
+// takes no lock.
+func (b *inbox) offer(in *input) (first []input, ok bool) {
+	if b.state.Load() == 0 && b.state.CompareAndSwap(0, driven) {
 		b.batch = append(b.batch[:0], *in)
-		return b.batch
+		return b.batch, true
 	}
-	if _, free := b.add(in, driven); free {
-		return b.take()
+	ok, free := b.add(in, driven)
+	if free {
+		first = b.take()
 	}
-	return nil
+	return first, ok
 }
 
 // add adds in to those that wait, and reports whether nobody drives, or did
@@ -61,6 +63,9 @@ func (b *inbox) add(in *input, as uint32) (ok, free bool) {
 		return false, false
 	}
 	b.append(in)
+	if b.state.Load() == driven|pending { // and whoever drives takes in, or rings for it
+		return true, false
+	}
 	return true, b.state.Or(pending|as)&driven == 0
 }
 
@@ -83,7 +88,7 @@ func (b *inbox) claim() bool { return b.state.Or(driven)&driven == 0 }
 // there are none, the caller drives no more.
 func (b *inbox) take() []input {
 	clear(b.batch)
-	if b.state.CompareAndSwap(driven, 0) {
+	if b.state.Load() == driven && b.state.CompareAndSwap(driven, 0) {
 		return nil
 	}
 	b.mu.Lock()

@@ -39,7 +39,8 @@ func TestOneDrivesAndNothingIsLost(t *testing.T) { // S43
 				if (i+w)%3 > 0 {
 					b.put(&input{})
 				} else {
-					drive(b.offer(&input{}), 1+i%2)
+					first, _ := b.offer(&input{})
+					drive(first, 1+i%2)
 				}
 			}
 		})

@@ -1,6 +1,9 @@
 package supervisor
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // A lodging is the engine that the next supervisor below uses.
 type lodging struct {
@@ -10,14 +13,14 @@ type lodging struct {
 
 // lodge returns the engine for ch, a supervisor with n children below r; r is
 // nil for the root.
-func (r *runner) lodge(ch *child, path string, n int) *engine {
+func (r *runner) lodge(base context.Context, ch *child, path string, n int) *engine {
 	if r == nil || n >= rackSize {
-		return newEngine(path, n, 0)
+		return newEngine(base, path, n, 0)
 	}
 	r.lodging.mu.Lock()
 	defer r.lodging.mu.Unlock()
 	if e := r.lodging.engine; e == nil || !e.join(n) {
-		r.lodging.engine = newEngine(r.core.path, n, r.room(ch, rackSize-n))
+		r.lodging.engine = newEngine(base, r.core.path, n, r.room(ch, rackSize-n))
 	}
 	return r.lodging.engine
 }

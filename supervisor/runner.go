@@ -11,8 +11,8 @@ import (
 
 // A runner runs one incarnation of a supervisor: it feeds the core with what
 // happens, and does what the core says. Steps are made one at a time, by its
-// loop or by whoever has just failed and so has nothing else to do; nothing in
-// them waits for user code.
+// loop or by whoever has nothing else to do: who has just failed, or waits for a
+// call's answer; nothing in them waits for user code.
 type runner struct {
 	tree    *Supervisor
 	self    *incarnation
@@ -47,7 +47,7 @@ func newRunner(self *incarnation) *runner {
 	})
 	r.timer = time.AfterFunc(time.Hour, func() { r.post(&input{kind: woke}) })
 	r.timer.Stop()
-	r.engine = self.runner.lodge(self.child, r.core.path, len(r.core.byName))
+	r.engine = self.runner.lodge(self.tree.base, self.child, r.core.path, len(r.core.byName))
 	before := self.child.unit.below.Load()
 	for ch := r.core.first; ch != nil; ch = ch.next {
 		r.inherit(ch, before)
@@ -103,20 +103,22 @@ func (r *runner) post(in *input) bool {
 	return r.inbox.put(in)
 }
 
-// see hands an input over, and sees to it at once if nobody else drives: it
-// spares two changes of goroutine. It can take as much stack as all steps need.
+// see hands an input over as post does, and sees to it at once if nobody else
+// drives: it spares two changes of goroutine. It can take as much stack as all
+// steps need.
 //
 // by is the slot whose goroutine this is, and which can take its next
 // incarnation without being woken; nil for another goroutine.
-func (r *runner) see(in *input, by *slot) {
-	first := r.inbox.offer(in)
+func (r *runner) see(in *input, by *slot) bool {
+	first, ok := r.inbox.offer(in)
 	if first == nil {
-		return
+		return ok
 	}
 	defer dieOfBug()
 	if r.drive(by, first, fewRounds) {
 		r.inbox.yield()
 	}
+	return true
 }
 
 // dieOfBug ends the process if the steps have panicked: in a worker's goroutine
@@ -135,18 +137,19 @@ const fewRounds = 4
 
 // drive steps through the first inputs, if there are any, and then through those
 // that wait, batch by batch, and shows what came of each. It returns true if the
-// caller still drives, after so many rounds or because the supervisor is over.
+// caller still drives, after so many rounds or because the supervisor is over:
+// also then the first are seen to, for nobody else has them.
 func (r *runner) drive(by *slot, first []input, rounds int) bool {
 	r.driver = by
-	for ; rounds > 0 && !r.over; rounds-- {
-		inputs := first
-		if first = nil; inputs == nil {
+	for inputs := first; rounds > 0 && (inputs != nil || !r.over); rounds-- {
+		if inputs == nil {
 			inputs = r.inbox.take()
 		}
 		if len(inputs) == 0 {
 			return false
 		}
 		r.round(inputs)
+		inputs = nil
 	}
 	return true
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
+	"time"
 )
 
 // newTestRunner is a runner with n children whose loop does not run.
@@ -108,5 +110,57 @@ func TestWhoFailsSeesToIt(t *testing.T) {
 	r.post(&input{kind: toldStop, err: ErrShutdown})
 	for !r.inbox.claim() || !r.drive(nil, nil, 10) {
 		<-r.inbox.bell
+	}
+}
+
+// TestWhoCallsSeesToIt: a call needs no other goroutine than the caller's, if
+// nobody else is at it, and is answered by whoever is otherwise.
+func TestWhoCallsSeesToIt(t *testing.T) { // S30
+	r := newTestRunner(t, 0)
+	if r.drive(nil, nil, 2) { // it began, and that was all
+		t.Fatal("there is more to see to")
+	}
+	if err := r.do(t.Context(), newCall(opChildren, "")); err != nil {
+		t.Errorf("a call that nobody else sees to: %v", err)
+	}
+	if !r.inbox.claim() {
+		t.Fatal("the caller drives on")
+	}
+	answered := make(chan error)
+	go func() { answered <- r.do(t.Context(), newCall(opChildren, "")) }()
+	for r.inbox.state.Load()&pending == 0 {
+		runtime.Gosched()
+	}
+	if r.drive(nil, nil, 2) {
+		t.Error("there is more to see to")
+	}
+	if err := <-answered; err != nil {
+		t.Errorf("a call that somebody else sees to: %v", err)
+	}
+	r.inbox.claim()
+	r.end()
+	if err := r.do(t.Context(), newCall(opChildren, "")); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("a call after the end: %v, want ErrNotRunning", err)
+	}
+}
+
+// TestWhoCallsAtTheVeryEndIsAnswered: between the last step, made by a worker's
+// goroutine, and the loop's end somebody can find that nobody drives.
+func TestWhoCallsAtTheVeryEndIsAnswered(t *testing.T) { // S30
+	r := newTestRunner(t, 0)
+	r.drive(nil, nil, 2) // it begins
+	r.see(&input{kind: toldStop, err: ErrShutdown}, nil)
+	if !r.over {
+		t.Fatal("it is not over")
+	}
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		if err := r.do(ctx, newCall(opStop, "w")); !errors.Is(err, ErrNotRunning) {
+			t.Errorf("the call's answer is %v, want ErrNotRunning", err)
+		}
+		cancel()
+	}
+	if !r.inbox.claim() || !r.drive(nil, nil, 1) {
+		t.Error("the loop is not told that it is over")
 	}
 }

@@ -465,6 +465,42 @@ func TestProfileLabelsAreOptIn(t *testing.T) { // S41
 	}
 }
 
+// TestCallersLabelsAreNotTheWorkers: who adds a child makes the step that starts
+// it, and perhaps a goroutine for it, which is not the caller's for all that.
+func TestCallersLabelsAreNotTheWorkers(t *testing.T) { // S41
+	sup, stop := run(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{}}, supervisor.Options{})
+	profiles := make(chan string, 1)
+	worker := supervisor.Spec{Run: supervisor.Func(func(ctx context.Context) error {
+		var profile strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)
+		profiles <- profile.String()
+		<-ctx.Done()
+		return nil
+	})}
+	var profile string
+	pprof.Do(t.Context(), pprof.Labels("caller", "an operator"), func(ctx context.Context) {
+		if _, err := sup.Add(ctx, "app", worker); err != nil {
+			t.Error(err)
+		}
+		profile = <-profiles
+	})
+	stacks := 0
+	for stack := range strings.SplitSeq(profile, "\n\n") {
+		if labelled := strings.Contains(stack, "an operator"); strings.Contains(stack, "TestCallersLabels") && strings.Contains(stack, "(*slot).Serve") {
+			stacks++
+			if labelled {
+				t.Errorf("the worker has its caller's label:\n%s", stack)
+			}
+		} else if labelled && !strings.Contains(stack, "pprof.Do") {
+			t.Errorf("somebody else has the caller's label:\n%s", stack)
+		}
+	}
+	if stacks != 1 {
+		t.Errorf("%d workers' stacks, want 1:\n%s", stacks, profile)
+	}
+	_ = stop()
+}
+
 func TestWaitReady(t *testing.T) { // S45
 	synctest.Test(t, func(t *testing.T) {
 		w := suptest.NewWorker().Starts(suptest.Attempt{After: 3 * time.Second})
