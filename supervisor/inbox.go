@@ -16,7 +16,7 @@ type inbox struct {
 	inputs []input
 	closed bool
 
-	batch []input // what was taken last; of who drives
+	batch []input // what was taken last, of who drives; empty while nobody does
 }
 
 const (
@@ -44,7 +44,7 @@ func (b *inbox) put(in *input) bool {
 // takes no lock.
 func (b *inbox) offer(in *input) (first []input, ok bool) {
 	if b.state.Load() == 0 && b.state.CompareAndSwap(0, driven) {
-		b.batch = append(b.batch[:0], *in)
+		b.batch = append(b.batch, *in)
 		return b.batch, true
 	}
 	ok, free := b.add(in, driven)
@@ -87,19 +87,26 @@ func (b *inbox) claim() bool { return b.state.Or(driven)&driven == 0 }
 // take returns the inputs that wait, in order, good until the next take. If
 // there are none, the caller drives no more.
 func (b *inbox) take() []input {
-	clear(b.batch)
+	b.seen()
 	if b.state.Load() == driven && b.state.CompareAndSwap(driven, 0) {
 		return nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.inputs, b.batch = emptied(b.batch), b.inputs
+	b.inputs, b.batch = b.batch, b.inputs
 	b.state.Store(driven)
 	return b.batch
 }
 
+// seen lets go of what was taken last.
+func (b *inbox) seen() {
+	clear(b.batch)
+	b.batch = emptied(b.batch)
+}
+
 // yield leaves the driving to whom the bell wakes.
 func (b *inbox) yield() {
+	b.seen()
 	b.state.And(^uint32(driven))
 	b.ring()
 }

@@ -7,18 +7,25 @@ import (
 )
 
 // TestOneDrivesAndNothingIsLost: whoever puts something in, and offers to drive
-// or does not, never are there two at it, and all that was put in is seen to.
+// or does not, never are there two at it, and all that was put in is seen to, in
+// the order of each writer.
 func TestOneDrivesAndNothingIsLost(t *testing.T) { // S43
 	const writers, each = 8, 500
 	var b inbox
 	b.init()
 	var driving, seen, yields atomic.Int32
+	var last [writers]uint64 // of who drives
 	all := make(chan struct{})
 	drive := func(inputs []input, rounds int) {
 		for ; len(inputs) > 0; inputs = b.take() { // without any it drives no more
 			n := len(inputs)
 			if driving.Add(1) > 1 || b.claim() {
 				t.Error("two drive")
+			}
+			for _, in := range inputs {
+				if last[in.status]++; in.number != last[in.status] {
+					t.Errorf("writer %d's number %d comes where %d should", in.status, in.number, last[in.status])
+				}
 			}
 			if seen.Add(int32(n)) == writers*each {
 				close(all)
@@ -36,10 +43,11 @@ func TestOneDrivesAndNothingIsLost(t *testing.T) { // S43
 	for w := range writers {
 		group.Go(func() {
 			for i := range each {
+				in := input{status: int8(w), number: uint64(i + 1)}
 				if (i+w)%3 > 0 {
-					b.put(&input{})
+					b.put(&in)
 				} else {
-					first, _ := b.offer(&input{})
+					first, _ := b.offer(&in)
 					drive(first, 1+i%2)
 				}
 			}
@@ -61,5 +69,30 @@ func TestOneDrivesAndNothingIsLost(t *testing.T) { // S43
 	}
 	if left := b.close(); len(left) > 0 || seen.Load() != writers*each {
 		t.Errorf("%d were seen to and %d left, want %d and none", seen.Load(), len(left), writers*each)
+	}
+}
+
+// TestInboxKeepsLittle: what many said at once is let go of, and its room, when
+// nobody drives any more.
+func TestInboxKeepsLittle(t *testing.T) {
+	for name, leave := range map[string]func(*inbox){"take": func(b *inbox) { b.take() }, "yield": (*inbox).yield} {
+		var b inbox
+		b.init()
+		for range 1000 {
+			b.put(&input{call: &call{}})
+		}
+		if n := len(b.take()); n != 1000 {
+			t.Fatalf("%d were taken", n)
+		}
+		leave(&b)
+		if first, _ := b.offer(&input{}); len(first) != 1 || cap(first) > 64 {
+			t.Errorf("%s: %d with room for %d", name, len(first), cap(first))
+		}
+		b.take()
+		first, _ := b.offer(&input{call: &call{}})
+		b.yield()
+		if first[0].call != nil {
+			t.Errorf("%s: a call is held on to", name)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -89,4 +90,35 @@ func TestIdleWorkerHasNoTimer(t *testing.T) { // S34
 		}
 		inc.heartStops()
 	})
+}
+
+// TestWhatIsOwedDuringALookIsNoticed: a look that finds nothing owed, and will
+// not look again, must not overlook who owes something meanwhile.
+func TestWhatIsOwedDuringALookIsNoticed(t *testing.T) {
+	var l lookout
+	first, late := make(chan struct{}), make(chan struct{})
+	var once, twice sync.Once
+	l.init(20*time.Millisecond, func(isLate bool) {
+		once.Do(func() {
+			go func() {
+				l.owes()
+				close(first)
+			}()
+			select {
+			case <-first: // it did not wait for this look
+			case <-time.After(100 * time.Millisecond):
+			}
+		})
+		if isLate {
+			twice.Do(func() { close(late) })
+		}
+	})
+	l.owes()
+	l.owesNothing()
+	select {
+	case <-late:
+	case <-time.After(10 * time.Second):
+		t.Error("nobody looks")
+	}
+	l.stop()
 }
