@@ -21,6 +21,7 @@ func (r *runner) act(now time.Time, a *action) {
 	case announce:
 		r.announce()
 	case reply:
+		r.publish() // who is answered must not find the status from before
 		a.call.answer <- a.err
 	case join:
 		a.within.join()

@@ -14,7 +14,7 @@ func TestOneDrivesAndNothingIsLost(t *testing.T) { // S43
 	var b inbox
 	b.init()
 	var driving, seen, yields atomic.Int32
-	var last [writers]uint64 // of who drives
+	var last [writers + 1]uint64 // of who drives
 	all := make(chan struct{})
 	drive := func(inputs []input, rounds int) {
 		for ; len(inputs) > 0; inputs = b.take() { // without any it drives no more
@@ -27,7 +27,7 @@ func TestOneDrivesAndNothingIsLost(t *testing.T) { // S43
 					t.Errorf("writer %d's number %d comes where %d should", in.status, in.number, last[in.status])
 				}
 			}
-			if seen.Add(int32(n)) == writers*each {
+			if seen.Add(int32(n)) == writers*each+1 {
 				close(all)
 			}
 			driving.Add(-1)
@@ -38,7 +38,8 @@ func TestOneDrivesAndNothingIsLost(t *testing.T) { // S43
 			}
 		}
 	}
-	drive(b.take(), 1) // as its maker
+	b.put(&input{status: writers, number: 1})
+	drive(b.take(), 1) // as its maker, who leaves it to whom the bell wakes
 	var group sync.WaitGroup
 	for w := range writers {
 		group.Go(func() {
@@ -67,8 +68,8 @@ func TestOneDrivesAndNothingIsLost(t *testing.T) { // S43
 	if yields.Load() == 0 {
 		t.Error("nobody ever left the driving to whom the bell wakes")
 	}
-	if left := b.close(); len(left) > 0 || seen.Load() != writers*each {
-		t.Errorf("%d were seen to and %d left, want %d and none", seen.Load(), len(left), writers*each)
+	if left := b.close(); len(left) > 0 || seen.Load() != writers*each+1 {
+		t.Errorf("%d were seen to and %d left, want %d and none", seen.Load(), len(left), writers*each+1)
 	}
 }
 

@@ -168,12 +168,17 @@ func (r *runner) round(inputs []input) {
 
 // show publishes what came of the steps, and sees that the loop wakes in time.
 func (r *runner) show() {
+	r.publish()
+	r.tree.changed.ring()
+	r.arm()
+}
+
+// publish passes the status on, if it has changed.
+func (r *runner) publish() {
 	if s := r.core.counts.status(r.core.spec.Quorum); s != r.published && !r.self.isStopping() {
 		r.published = s
 		r.self.report(s)
 	}
-	r.tree.changed.ring()
-	r.arm()
 }
 
 // admit reports whether the input is about a living incarnation. What is told
