@@ -88,7 +88,7 @@ func (a *ailing) visit(r *runner, w without) (below []partly) {
 // leftOut counts those children of r that would be in total.
 func (a *ailing) leftOut(r *runner, w without) (n int) {
 	for name := range w {
-		if ch := r.core.byName[name]; ch != nil && w.whole(name) && ch.status() <= a.worst && ch.status() < Up {
+		if ch := r.core.named(name); ch != nil && w.whole(name) && ch.status() <= a.worst && ch.status() < Up {
 			n++
 		}
 	}

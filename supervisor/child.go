@@ -136,14 +136,45 @@ func (ch *child) temporary() bool { return ch.spec.Restart == Temporary }
 // siblings is the list of children in start order.
 type siblings struct {
 	first, last *child
-	byName      map[string]*child
+	byName      map[string]*child // nil while they are few
+	size        int
 	ranks       uint64
+}
+
+// few children are looked through for a name: the map would be most of what a
+// small supervisor costs, and is hardly asked.
+const few = 16
+
+// named returns the child of that name, nil if there is none.
+func (s *siblings) named(name string) *child {
+	if s.byName != nil {
+		return s.byName[name]
+	}
+	ch := s.first
+	for ch != nil && ch.spec.Name != name {
+		ch = ch.next
+	}
+	return ch
 }
 
 // add takes ch in, as the last.
 func (s *siblings) add(ch *child) {
 	s.append(ch)
-	s.byName[ch.spec.Name] = ch
+	s.size++
+	switch {
+	case s.byName != nil:
+		s.byName[ch.spec.Name] = ch
+	case s.size > few:
+		s.index(2 * s.size)
+	}
+}
+
+// index makes the map, with room for n.
+func (s *siblings) index(n int) {
+	s.byName = make(map[string]*child, n)
+	for ch := s.first; ch != nil; ch = ch.next {
+		s.byName[ch.spec.Name] = ch
+	}
 }
 
 func (s *siblings) append(ch *child) {
@@ -168,6 +199,7 @@ func (s *siblings) line(order []*child) {
 // remove takes ch out, and lets go of its neighbours.
 func (s *siblings) remove(ch *child) {
 	delete(s.byName, ch.spec.Name)
+	s.size--
 	if ch.prev == nil {
 		s.first = ch.next
 	} else {
@@ -187,7 +219,7 @@ func (s *siblings) after(ch *child) *child {
 	switch {
 	case ch == nil:
 		return s.first
-	case s.byName[ch.spec.Name] == ch:
+	case s.named(ch.spec.Name) == ch:
 		return ch.next
 	}
 	next := s.first

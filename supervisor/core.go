@@ -128,20 +128,31 @@ func newCore(now time.Time, spec *Spec, path string, in surroundings) *core {
 	c := &core{spec: spec, path: path, random: rand.Float64, haunts: in.haunts, newIncident: in.newIncident, incident: in.incident, epoch: now}
 	c.clock, c.now = now, c.at(now)
 	c.budget.limit = spec.Intensity.withDefaults()
-	c.byName = make(map[string]*child, len(spec.Children))
 	c.stops.key, c.starts.key, c.again.key, c.due.key = lastFirst, firstFirst, firstFirst, soonest
-	for i := range spec.Children {
-		c.adopt(&spec.Children[i])
-	}
+	c.adoptAll(spec.Children)
 	for ch := c.first; ch != nil; ch = ch.next {
 		c.link(ch)
 	}
 	return c
 }
 
-// adopt appends a child that is not started.
-func (c *core) adopt(spec *Spec) *child {
-	ch := &child{spec: spec, path: pathOf(c.path, spec.Name), since: c.now, incident: c.incident}
+// adoptAll adopts the first children, some at a time: who is removed later
+// keeps no more than these in memory.
+func (c *core) adoptAll(specs []Spec) {
+	if len(specs) > few {
+		c.index(len(specs))
+	}
+	for chunk := range slices.Chunk(specs, few) {
+		children := make([]child, len(chunk))
+		for i := range chunk {
+			c.adopt(&children[i], &chunk[i])
+		}
+	}
+}
+
+// adopt appends ch, which is not started.
+func (c *core) adopt(ch *child, spec *Spec) *child {
+	*ch = child{spec: spec, path: pathOf(c.path, spec.Name), since: c.now, incident: c.incident}
 	if c.spec.Strategy == DependentsForOne {
 		ch.neededBy = map[*child]bool{}
 	}

@@ -59,10 +59,10 @@ func (c *core) admit(old *Spec) (added []*child) {
 	was := old.byName()
 	for i := range c.spec.Children {
 		spec := &c.spec.Children[i]
-		if c.byName[spec.Name] != nil || spec.Restart == Temporary && spent(was[spec.Name], spec) {
+		if c.named(spec.Name) != nil || spec.Restart == Temporary && spent(was[spec.Name], spec) {
 			continue
 		}
-		ch := c.adopt(spec)
+		ch := c.adopt(&child{}, spec)
 		c.queueUp(ch)
 		added = append(added, ch)
 	}
@@ -117,7 +117,7 @@ func (c *core) arrange(byName map[string]*Spec) {
 	}
 	order := behind[nil]
 	for i := range c.spec.Children {
-		if ch := c.byName[c.spec.Children[i].Name]; ch != nil {
+		if ch := c.named(c.spec.Children[i].Name); ch != nil {
 			order = append(append(order, ch), behind[ch]...)
 		}
 	}

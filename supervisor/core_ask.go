@@ -67,7 +67,7 @@ func (c *core) serveDeferred() {
 }
 
 func (c *core) serve(call *call) {
-	ch := c.byName[call.name]
+	ch := c.named(call.name)
 	switch {
 	case call.op == opChildren:
 		call.children = c.list()
@@ -101,7 +101,7 @@ func (c *core) serve(call *call) {
 // if nothing is.
 func (c *core) missing(spec *Spec) string {
 	for _, name := range spec.DependsOn {
-		if on := c.byName[name]; on == nil || on.goal == gone || on.temporary() {
+		if on := c.named(name); on == nil || on.goal == gone || on.temporary() {
 			return name
 		}
 	}
@@ -109,7 +109,7 @@ func (c *core) missing(spec *Spec) string {
 }
 
 func (c *core) addChild(call *call) {
-	ch := c.adopt(call.spec)
+	ch := c.adopt(&child{}, call.spec)
 	ch.dynamic = true
 	c.link(ch)
 	c.wait(ch, call)

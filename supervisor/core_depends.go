@@ -79,7 +79,7 @@ func (c *core) link(ch *child) {
 		return
 	}
 	for _, name := range ch.latest().DependsOn {
-		if on := c.byName[name]; on != nil && (!ch.dynamic || on.rank < ch.rank) {
+		if on := c.named(name); on != nil && (!ch.dynamic || on.rank < ch.rank) {
 			ch.needs = append(ch.needs, on)
 			on.neededBy[ch] = true
 			tie(ch, on, 1)

@@ -377,7 +377,7 @@ func (w *fuzzWorld) mustBe(spec Spec) {
 	}
 	i := 0
 	spec.Children = slices.DeleteFunc(slices.Clone(spec.Children), func(s Spec) bool {
-		return s.Restart == Temporary && w.core.byName[s.Name] == nil // what was retried at once has taken it down
+		return s.Restart == Temporary && w.core.named(s.Name) == nil // what was retried at once has taken it down
 	})
 	for ch := w.core.first; ch != nil; ch = ch.next {
 		switch {
@@ -393,7 +393,7 @@ func (w *fuzzWorld) mustBe(spec Spec) {
 func (w *fuzzWorld) ghostEnds() {
 	i := w.bytes.below(len(w.ghosts))
 	ch := w.ghosts[i].child
-	if now := w.core.byName[ch.spec.Name]; now != nil {
+	if now := w.core.named(ch.spec.Name); now != nil {
 		ch = now // who has the path now is told
 	}
 	w.ghosts = append(w.ghosts[:i], w.ghosts[i+1:]...)
@@ -574,7 +574,7 @@ func (w *fuzzWorld) check(a action) {
 		w.ready = true
 	case reply:
 		w.answered[a.call]++
-		if ch := w.core.byName[a.call.name]; ch != nil && a.call.op == opStop && a.err == nil {
+		if ch := w.core.named(a.call.name); ch != nil && a.call.op == opStop && a.err == nil {
 			delete(w.over, ch) // now it is stopped on request
 		}
 	case join:

@@ -122,7 +122,7 @@ func TestReadyOfASupervisorDrivesNobodyAbove(t *testing.T) {
 	if err := sup.WaitReady(t.Context(), "app/below/w"); err != nil {
 		t.Fatal(err)
 	}
-	above, below := sup.root.unit.below.Load(), sup.root.unit.below.Load().core.byName["below"].unit.below.Load()
+	above, below := sup.root.unit.below.Load(), sup.root.unit.below.Load().core.named("below").unit.below.Load()
 	above.mu.Lock() // somebody reads it, and is slow
 	gate <- struct{}{}
 	c := newCall(opChildren, "")

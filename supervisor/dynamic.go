@@ -111,7 +111,7 @@ func (r *runner) number() string {
 	for {
 		r.numbered++
 		name := strconv.FormatUint(r.numbered, 10)
-		if r.core.byName[name] == nil {
+		if r.core.named(name) == nil {
 			return name
 		}
 	}

@@ -255,7 +255,7 @@ func TestAbandonedBeforeItRan(t *testing.T) { // S27
 	run := func(context.Context, func()) error { called = true; return nil }
 	for _, successor := range []Spec{{Name: "a", Run: run}, {Name: "a", Children: []Spec{}}} {
 		r := newTestRunnerOf(t, Spec{Name: "a", Run: run})
-		ch := r.core.byName["a"]
+		ch := r.core.named("a")
 		ch.unit.renew(ch.spec)
 		inc := newIncarnation(r.tree, r, ch)
 		r.tree.ghosts.add(ch, r)

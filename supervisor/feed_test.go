@@ -61,7 +61,7 @@ func TestNoStackAmongTooManyGoroutines(t *testing.T) { // S27
 	})})
 	r.drive(nil, nil, 1) // it begins
 	<-ran
-	inc := r.core.byName["w"].unit.inc
+	inc := r.core.named("w").unit.inc
 	var idle sync.WaitGroup
 	fiveThousandMore := func() {
 		for range 5_000 {

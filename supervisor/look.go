@@ -108,7 +108,7 @@ func (s *Supervisor) walk(path string) (*runner, *Spec, error) {
 func (r *runner) child(name string) *child {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.core.byName[name]
+	return r.core.named(name)
 }
 
 // below returns the last incarnation of the child of that name, nil if it never
@@ -116,7 +116,7 @@ func (r *runner) child(name string) *child {
 func (r *runner) below(name string) (*runner, *Spec) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if ch := r.core.byName[name]; ch != nil {
+	if ch := r.core.named(name); ch != nil {
 		return ch.unit.below.Load(), ch.spec
 	}
 	return nil, nil
@@ -125,7 +125,7 @@ func (r *runner) below(name string) (*runner, *Spec) {
 func (r *runner) find(name string) (snap Snapshot, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if ch := r.core.byName[name]; ch != nil {
+	if ch := r.core.named(name); ch != nil {
 		return ch.snapshot(r.core, time.Now()), true
 	}
 	return snap, false
@@ -288,7 +288,7 @@ func (ch *seen) withBudget() Snapshot {
 func (r *runner) size() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.core.byName)
+	return r.core.size
 }
 
 // read returns the next batch of children after last, nil for the first, where

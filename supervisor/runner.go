@@ -47,7 +47,7 @@ func newRunner(self *incarnation) *runner {
 	})
 	r.timer = time.AfterFunc(time.Hour, func() { r.post(&input{kind: woke}) })
 	r.timer.Stop()
-	r.engine = self.runner.lodge(self.tree.base, self.child, r.core.path, len(r.core.byName))
+	r.engine = self.runner.lodge(self.tree.base, self.child, r.core.path, r.core.size)
 	before := self.child.unit.below.Load()
 	for ch := r.core.first; ch != nil; ch = ch.next {
 		r.inherit(ch, before)
@@ -64,7 +64,7 @@ func (r *runner) inherit(ch *child, before *runner) {
 	}
 	before.mu.Lock()
 	defer before.mu.Unlock()
-	if old := before.core.byName[ch.spec.Name]; old != nil {
+	if old := before.core.named(ch.spec.Name); old != nil {
 		ch.incarnation, ch.lastErr = old.incarnation, old.lastErr
 		ch.unit.below.Store(old.unit.below.Load())
 		ch.unit.care.Store(old.unit.care.Load())

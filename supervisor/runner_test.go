@@ -103,7 +103,7 @@ func TestWhoFailsSeesToIt(t *testing.T) {
 		if got := <-runs; got != want {
 			t.Fatalf("incarnation %d runs, want %d", got, want)
 		}
-		if s := r.core.byName["w"].state; s != Ready {
+		if s := r.core.named("w").state; s != Ready {
 			t.Fatalf("incarnation %d is %v", want, s)
 		}
 	}

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -152,16 +153,30 @@ func (v *validator) children(at place, s *Spec) {
 	if len(s.Children) == 0 {
 		return
 	}
-	path, seen := at.String(), make(map[string]bool, len(s.Children))
+	path := at.String()
+	v.names(path, s.Children)
 	for i := range s.Children {
-		child := &s.Children[i]
-		if seen[child.Name] {
-			v.fault(place{path, child.Name}, "two children have this name; rename one")
-		}
-		seen[child.Name] = true
-		v.node(path, child, s)
+		v.node(path, &s.Children[i], s)
 	}
 	if s.Strategy == DependentsForOne {
 		v.dependencies(path, s)
+	}
+}
+
+// names finds children of the same name. Few are compared with each other: a
+// map for each small supervisor would be most of what validating it costs.
+func (v *validator) names(path string, children []Spec) {
+	var seen map[string]bool
+	if len(children) > few {
+		seen = make(map[string]bool, len(children))
+	}
+	for i := range children {
+		name := children[i].Name
+		if seen[name] || seen == nil && slices.ContainsFunc(children[:i], func(s Spec) bool { return s.Name == name }) {
+			v.fault(place{path, name}, "two children have this name; rename one")
+		}
+		if seen != nil {
+			seen[name] = true
+		}
 	}
 }

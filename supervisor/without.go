@@ -64,7 +64,7 @@ func (r *runner) countsWithout(w without) (c counts, quorum int, below []partly)
 	defer r.mu.Unlock()
 	c = r.core.counts
 	for name, inner := range w {
-		ch, in := r.core.byName[name], (*runner)(nil)
+		ch, in := r.core.named(name), (*runner)(nil)
 		if ch == nil {
 			continue
 		}
