@@ -61,8 +61,8 @@ func (a *ailing) walk(r *runner, w without) {
 
 // visit notes the children of r and returns the supervisors to go on with.
 func (a *ailing) visit(r *runner, w without) (below []partly) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.access.read()
+	defer r.access.done()
 	a.total += r.core.counts[allDown]
 	if a.worst >= Degraded {
 		a.total += r.core.counts[allDegraded]
@@ -96,8 +96,8 @@ func (a *ailing) leftOut(r *runner, w without) (n int) {
 }
 
 func (a *ailing) pending(r *runner, w without) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.access.read()
+	defer r.access.done()
 	a.note(r.core, r.core.ill.pending, w)
 }
 

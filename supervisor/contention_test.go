@@ -142,7 +142,7 @@ func TestALockHoldsUpItsOwnSupervisorOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held.mu.Lock()
+	held.access.read()
 	crash <- struct{}{}
 	<-ran
 	if err := a.tree.WaitReady(t.Context(), "app/free"); err != nil {
@@ -160,7 +160,7 @@ func TestALockHoldsUpItsOwnSupervisorOnly(t *testing.T) {
 	if err := a.tree.Alive(); err != nil {
 		t.Error(err)
 	}
-	held.mu.Unlock()
+	held.access.done()
 	stop()
 }
 
@@ -192,9 +192,9 @@ func TestATreeWithAStuckLoopIsNotAlive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sub.mu.Lock()
+		sub.access.read()
 		sub.core.random = func() float64 { <-release; return 0.5 }
-		sub.mu.Unlock()
+		sub.access.done()
 		crash <- struct{}{}
 		after(stuckAfter-time.Nanosecond, nil)
 		after(time.Nanosecond, ErrStuck)
@@ -214,7 +214,7 @@ func TestReadingTheRootsStatusTakesNoLock(t *testing.T) { // S37
 		t.Fatal(err)
 	}
 	root := a.tree.root.unit.below.Load()
-	root.mu.Lock()
+	root.access.read()
 	answered := make(chan Status)
 	go func() {
 		_, _, _ = a.tree.Started(), a.tree.Draining(), a.tree.Alive()
@@ -225,10 +225,10 @@ func TestReadingTheRootsStatusTakesNoLock(t *testing.T) { // S37
 		if status != Up {
 			t.Errorf("the status is %v", status)
 		}
-		root.mu.Unlock()
+		root.access.done()
 	case <-time.After(10 * time.Second):
 		t.Error("reading the status waits for a lock")
-		root.mu.Unlock()
+		root.access.done()
 		<-answered
 	}
 	stop()

@@ -123,7 +123,7 @@ func TestReadyOfASupervisorDrivesNobodyAbove(t *testing.T) {
 		t.Fatal(err)
 	}
 	above, below := sup.root.unit.below.Load(), sup.root.unit.below.Load().core.named("below").unit.below.Load()
-	above.mu.Lock() // somebody reads it, and is slow
+	above.access.read() // somebody reads it, and is slow
 	gate <- struct{}{}
 	c := newCall(opChildren, "")
 	for below.post(&input{kind: asked, call: c}) {
@@ -139,7 +139,7 @@ func TestReadyOfASupervisorDrivesNobodyAbove(t *testing.T) {
 		}
 		c = newCall(opChildren, "")
 	}
-	above.mu.Unlock()
+	above.access.done()
 	cancel()
 	<-ended
 }

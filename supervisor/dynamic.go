@@ -106,8 +106,8 @@ func (r *runner) do(ctx context.Context, c *call) error {
 
 // number returns a name that no child has.
 func (r *runner) number() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.access.read()
+	defer r.access.done()
 	for {
 		r.numbered++
 		name := strconv.FormatUint(r.numbered, 10)

@@ -28,8 +28,8 @@ func (r *runner) lodge(base context.Context, ch *child, path string, n int) *eng
 // room returns how many children those of the next siblings of ch have that are
 // to start, as long as there is room for all of them.
 func (r *runner) room(ch *child, most int) (n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.access.read()
+	defer r.access.done()
 	for range rackSize {
 		if ch = ch.next; ch == nil || n+len(ch.spec.Children) > most {
 			break

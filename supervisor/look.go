@@ -106,16 +106,16 @@ func (s *Supervisor) walk(path string) (*runner, *Spec, error) {
 }
 
 func (r *runner) child(name string) *child {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.access.read()
+	defer r.access.done()
 	return r.core.named(name)
 }
 
 // below returns the last incarnation of the child of that name, nil if it never
 // was a supervisor that was started, and its Spec, nil if there is no such child.
 func (r *runner) below(name string) (*runner, *Spec) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.access.read()
+	defer r.access.done()
 	if ch := r.core.named(name); ch != nil {
 		return ch.unit.below.Load(), ch.spec
 	}
@@ -123,8 +123,8 @@ func (r *runner) below(name string) (*runner, *Spec) {
 }
 
 func (r *runner) find(name string) (snap Snapshot, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.access.read()
+	defer r.access.done()
 	if ch := r.core.named(name); ch != nil {
 		return ch.snapshot(r.core, time.Now()), true
 	}
@@ -200,8 +200,8 @@ func (ch *child) snapshot(c *core, now time.Time) Snapshot {
 
 // budget fills in what the supervisor itself knows.
 func (s *Snapshot) budget(r *runner) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.access.read()
+	defer r.access.done()
 	now := time.Now()
 	s.Restarts, s.BudgetLeft = len(r.core.budget.within(now)), r.core.budget.left(now)
 }
@@ -286,8 +286,8 @@ func (ch *seen) withBudget() Snapshot {
 }
 
 func (r *runner) size() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.access.read()
+	defer r.access.done()
 	return r.core.size
 }
 
@@ -295,8 +295,8 @@ func (r *runner) size() int {
 // it stopped and whether there are more.
 func (r *runner) read(last *child) (children []seen, at *child, more bool) {
 	children = make([]seen, 0, min(batch, r.size())) // before the lock: who allocates may have to wait for the collector
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.access.read()
+	defer r.access.done()
 	now := time.Now()
 	for ch := r.core.after(last); ch != nil; ch = ch.next {
 		if len(children) == batch {

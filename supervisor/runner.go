@@ -21,15 +21,15 @@ type runner struct {
 	watch   *watchdog
 	probers sync.WaitGroup // of probed incarnations
 
-	mu   sync.Mutex // guards core: the loop's steps, and those who read it
-	core *core
+	access access
+	core   *core
 
 	driver    *slot // whose goroutine makes the steps; nil for the loop's, and others
 	timer     *time.Timer
 	armed     time.Time    // when timer fires; zero if it is not set
 	groupNext atomic.Int64 // when a group that waits for a backoff is due, as unit.next
 	published Status
-	numbered  uint64 // the last number given for a name; guarded by mu
+	numbered  uint64 // the last number given for a name; guarded by access
 	over      bool
 	result    error
 
@@ -62,8 +62,8 @@ func (r *runner) inherit(ch *child, before *runner) {
 	if before == nil {
 		return
 	}
-	before.mu.Lock()
-	defer before.mu.Unlock()
+	before.access.read()
+	defer before.access.done()
 	if old := before.core.named(ch.spec.Name); old != nil {
 		ch.incarnation, ch.lastErr = old.incarnation, old.lastErr
 		ch.unit.below.Store(old.unit.below.Load())
@@ -92,8 +92,8 @@ func (r *runner) toldStop() *input {
 
 // spec returns the supervisor's Spec, to those outside the loop.
 func (r *runner) spec() *Spec {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.access.read()
+	defer r.access.done()
 	return r.core.spec
 }
 
@@ -202,9 +202,9 @@ func (r *runner) step(now time.Time, in *input) {
 		r.core.incident = orDefault(r.core.incident, r.self.orders.incident.Load())
 	}
 	r.renewed(in.call)
-	r.mu.Lock()
+	r.access.step()
 	actions := r.core.step(now, *in)
-	r.mu.Unlock()
+	r.access.stepped()
 	for i := range actions {
 		r.act(now, &actions[i])
 	}

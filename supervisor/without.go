@@ -60,8 +60,8 @@ type partly struct {
 // countsWithout returns the counts with what is left out as Up. The supervisors
 // that it returns are not in them: no lock is held while another is taken.
 func (r *runner) countsWithout(w without) (c counts, quorum int, below []partly) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.access.read()
+	defer r.access.done()
 	c = r.core.counts
 	for name, inner := range w {
 		ch, in := r.core.named(name), (*runner)(nil)
