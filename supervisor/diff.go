@@ -91,14 +91,9 @@ func (r *runner) diff(now *Spec) (changes []Change) {
 
 // readAll returns the children, but for those that are being removed.
 func (r *runner) readAll() (all []seen) {
-	var last *child
-	for more := true; more; {
-		var children []seen
-		children, last, more = r.read(last)
-		for _, ch := range children {
-			if ch.goal != gone {
-				all = append(all, ch)
-			}
+	for ch := range r.children() {
+		if ch.goal != gone {
+			all = append(all, *ch)
 		}
 	}
 	return all

@@ -222,14 +222,9 @@ func allBelow(r *runner, spec *Spec, path string, yield func(Snapshot) bool) boo
 	if r == nil {
 		return allPlanned(spec, path, yield)
 	}
-	var last *child
-	for more := true; more; {
-		var children []seen
-		children, last, more = r.read(last)
-		for _, ch := range children {
-			if !yield(ch.withBudget()) || ch.Supervisor && !allBelow(ch.below, ch.spec, ch.Path, yield) {
-				return false
-			}
+	for ch := range r.children() {
+		if !yield(ch.withBudget()) || ch.Supervisor && !allBelow(ch.below, ch.spec, ch.Path, yield) {
+			return false
 		}
 	}
 	for _, snap := range r.tree.ghosts.forgotten(r) {
@@ -253,8 +248,8 @@ func allPlanned(spec *Spec, path string, yield func(Snapshot) bool) bool {
 
 // childrenOf returns the snapshots of what is below the supervisor at path.
 func childrenOf(r *runner, spec *Spec, path string) []Snapshot {
-	var snaps []Snapshot
 	if r == nil {
+		var snaps []Snapshot
 		for i := range spec.Children {
 			child := &spec.Children[i]
 			snap := planned(child, pathOf(path, child.Name))
@@ -263,17 +258,13 @@ func childrenOf(r *runner, spec *Spec, path string) []Snapshot {
 		}
 		return snaps
 	}
-	var last *child
-	for more := true; more; {
-		var children []seen
-		children, last, more = r.read(last)
-		for _, ch := range children {
-			snap := ch.withBudget()
-			if ch.Supervisor {
-				snap.Children = childrenOf(ch.below, ch.spec, ch.Path)
-			}
-			snaps = append(snaps, snap)
+	snaps := make([]Snapshot, 0, r.size())
+	for ch := range r.children() {
+		snap := ch.withBudget()
+		if ch.Supervisor {
+			snap.Children = childrenOf(ch.below, ch.spec, ch.Path)
 		}
+		snaps = append(snaps, snap)
 	}
 	return append(snaps, r.tree.ghosts.forgotten(r)...)
 }
@@ -291,19 +282,35 @@ func (r *runner) size() int {
 	return r.core.size
 }
 
-// read returns the next batch of children after last, nil for the first, where
-// it stopped and whether there are more.
-func (r *runner) read(last *child) (children []seen, at *child, more bool) {
-	children = make([]seen, 0, min(batch, r.size())) // before the lock: who allocates may have to wait for the collector
+// children yields the children, which it reads batch by batch: what it yields is
+// good until the next.
+func (r *runner) children() iter.Seq[*seen] {
+	return func(yield func(*seen) bool) {
+		var last *child
+		read := make([]seen, 0, max(1, min(batch, r.size()))) // before the lock: who allocates may have to wait for the collector
+		for more := true; more; {
+			read, last, more = r.read(read[:0], last)
+			for i := range read {
+				if !yield(&read[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// read returns as many children after last, nil for the first, as there is room
+// for, where it stopped and whether there are more.
+func (r *runner) read(room []seen, last *child) (children []seen, at *child, more bool) {
 	r.access.read()
 	defer r.access.done()
 	now := time.Now()
 	for ch := r.core.after(last); ch != nil; ch = ch.next {
-		if len(children) == batch {
-			return children, last, true
+		if len(room) == cap(room) {
+			return room, last, true
 		}
-		children = append(children, seen{ch.snapshot(r.core, now), ch.spec, ch.unit.below.Load(), ch.latest(), ch.goal, ch.dynamic})
+		room = append(room, seen{ch.snapshot(r.core, now), ch.spec, ch.unit.below.Load(), ch.latest(), ch.goal, ch.dynamic})
 		last = ch
 	}
-	return children, last, false
+	return room, last, false
 }

@@ -69,11 +69,12 @@ func TestPostingWatchesTheLoop(t *testing.T) {
 
 func TestReadingHoldsTheLoopForABatchAtMost(t *testing.T) { // S36
 	r := newTestRunner(t, batch+batch/2)
-	children, last, more := r.read(nil)
+	room := make([]seen, 0, batch)
+	children, last, more := r.read(room, nil)
 	if len(children) != batch || !more {
 		t.Errorf("the first batch holds %d, more: %v", len(children), more)
 	}
-	children, _, more = r.read(last)
+	children, _, more = r.read(room, last)
 	if len(children) != batch/2 || more {
 		t.Errorf("the second batch holds %d, more: %v", len(children), more)
 	}

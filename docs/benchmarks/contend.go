@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime/metrics"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +30,8 @@ type stall struct {
 	Calls         int
 	Restarts      int
 	P50, P99, Max time.Duration
-	Mutexes       time.Duration // that goroutines have waited for, all together
+	Locks         wait // of the workers' goroutines
+	Processors    wait
 }
 
 // Callers at once; what a storm is; a tree that is worth reading.
@@ -49,7 +49,13 @@ var asks = []string{"nothing", "compute", "Status", "Find", "Ref.Get", "Snapshot
 
 // A crowded tree has crashers in one supervisor, among neighbours that idle.
 type crowded struct {
-	sup *supervisor.Supervisor
+	sup      *supervisor.Supervisor
+	crashers [crashers]crasher
+}
+
+// A crasher runs a while and fails, for ever. It notes how long it took until it
+// ran again: by itself, so that no crasher waits for another.
+type crasher struct {
 	ref supervisor.Ref[int]
 
 	mu   sync.Mutex // guards took
@@ -64,9 +70,12 @@ func doContend(c crowd) (stall, error) {
 	g.settle()
 	time.Sleep(200 * time.Millisecond) // the storm is under way
 	t.begin()
-	before := waited()
-	calls := t.crowd(c)
-	s := stall{Crowd: c, Calls: calls, Mutexes: waited() - before}
+	s := stall{Crowd: c}
+	var err error
+	s.Locks, s.Processors, err = traced(func() { s.Calls = t.crowd(c) })
+	if err != nil {
+		return s, err
+	}
 	took := t.begin()
 	if len(took) == 0 {
 		return s, errors.New("nothing was restarted")
@@ -79,7 +88,7 @@ func doContend(c crowd) (stall, error) {
 func (t *crowded) spec() supervisor.Spec {
 	spec := supervisor.Spec{Name: "app", Intensity: supervisor.Unlimited}
 	for i := range crashers {
-		spec.Children = append(spec.Children, supervisor.Spec{Name: "c" + strconv.Itoa(i), Run: t.crasher(), Backoff: supervisor.NoBackoff})
+		spec.Children = append(spec.Children, supervisor.Spec{Name: "c" + strconv.Itoa(i), Run: t.crashers[i].run(), Backoff: supervisor.NoBackoff})
 	}
 	for i := range neighbors {
 		spec.Children = append(spec.Children, leafSpec("n"+strconv.Itoa(i), &child{}))
@@ -87,13 +96,12 @@ func (t *crowded) spec() supervisor.Spec {
 	return spec
 }
 
-// crasher runs a while and fails, for ever. It notes how long it took until it
-// ran again. Its value is there for who asks the Ref.
-func (t *crowded) crasher() supervisor.RunFunc {
+// run's value is there for who asks the Ref.
+func (c *crasher) run() supervisor.RunFunc {
 	var failed time.Time
-	return t.ref.Run(func(ctx context.Context, ready func(int)) error {
+	return c.ref.Run(func(ctx context.Context, ready func(int)) error {
 		if !failed.IsZero() {
-			t.note(time.Since(failed))
+			c.note(time.Since(failed))
 		}
 		ready(1)
 		select {
@@ -106,18 +114,25 @@ func (t *crowded) crasher() supervisor.RunFunc {
 	})
 }
 
-func (t *crowded) note(took time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.took = append(t.took, took)
+func (c *crasher) note(took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.took = append(c.took, took)
 }
 
 // begin forgets what was noted, and returns it.
-func (t *crowded) begin() []time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	took := t.took
-	t.took = nil
+func (t *crowded) begin() (took []time.Duration) {
+	for i := range t.crashers {
+		took = append(took, t.crashers[i].begin()...)
+	}
+	return took
+}
+
+func (c *crasher) begin() []time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	took := c.took
+	c.took = make([]time.Duration, 0, 2*len(took)) // who notes makes no room
 	return took
 }
 
@@ -133,6 +148,7 @@ func (t *crowded) crowd(c crowd) int {
 			ask = asks[2+i%5]
 		}
 		all.Go(func() {
+			rest(ctx, c.Pause*time.Duration(i)/callers) // they know nothing of each other
 			for ctx.Err() == nil {
 				t.ask(ctx, ask)
 				calls.Add(1)
@@ -156,7 +172,7 @@ func (t *crowded) ask(ctx context.Context, what string) {
 	case "Find":
 		_, _ = t.sup.Find("app/n1")
 	case "Ref.Get":
-		_, _ = t.ref.Get(ctx)
+		_, _ = t.crashers[0].ref.Get(ctx)
 	case "Snapshot":
 		_ = t.sup.Snapshot()
 	case "Add and Remove":
@@ -176,13 +192,6 @@ func rest(ctx context.Context, pause time.Duration) {
 	case <-ctx.Done():
 	case <-time.After(pause):
 	}
-}
-
-// waited is how long goroutines have waited for mutexes since the process began.
-func waited() time.Duration {
-	sample := []metrics.Sample{{Name: "/sync/mutex/wait/total:seconds"}}
-	metrics.Read(sample)
-	return time.Duration(sample[0].Value.Float64() * float64(time.Second))
 }
 
 // A pressing is all crowds of one run.
@@ -218,12 +227,13 @@ func contendCommand(args []string) error {
 func (p *pressing) report() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "    %s\n\n%s. %d callers; %d of %s children fail every %v.\n\n"+
-		"| callers do | pause between | calls a second | restarts a second | restart, p50 | p99 | longest | waiting for mutexes, of all goroutines' time |\n|---|---|---|---|---|---|---|---|\n",
+		"| callers do | pause between | calls a second | restarts a second | restart, p50 | p99 | longest | waits for a lock, of 1,000 restarts | p99 | longest | waits for a processor: p99 | longest |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
 		p.Setting.Command, p.Setting, callers, crashers, page.Count(crashers+neighbors), crashEach)
 	for _, s := range p.Stalls {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s %% |\n", s.Crowd.Asks, s.Crowd.pause(),
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Crowd.Asks, s.Crowd.pause(),
 			s.rate(s.Calls), s.rate(s.Restarts), took(s.P50), took(s.P99), took(s.Max),
-			page.Digits(100*s.Mutexes.Seconds()/s.Crowd.For.Seconds()/(callers+crashers)))
+			page.Digits(1000*float64(s.Locks.Times)/float64(max(1, s.Restarts))), took(s.Locks.P99), took(s.Locks.Max),
+			took(s.Processors.P99), took(s.Processors.Max))
 	}
 	return b.String()
 }

@@ -9,6 +9,7 @@ require (
 	github.com/coppice-go/coppice v0.0.0
 	github.com/hellofresh/health-go/v5 v5.5.4
 	github.com/thejerf/suture/v4 v4.0.6
+	golang.org/x/exp v0.0.0-20261113113407-e3970619a1a4
 )
 
 require (
