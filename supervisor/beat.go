@@ -80,7 +80,7 @@ func (h *heart) missed(late bool) {
 
 func (inc *incarnation) heartBegins() {
 	if inc.heart != nil {
-		inc.heart.owes()
+		inc.heart.owesAnew(inc.heart.now())
 	}
 }
 

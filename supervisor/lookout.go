@@ -13,7 +13,7 @@ type lookout struct {
 	patience time.Duration
 	notice   func(late bool) // called by each look, with mu held
 	epoch    time.Time
-	since    atomic.Int64 // since when an answer is owed, as now; 0: none is
+	since    atomic.Int64 // since when an answer is owed, as now; 0: none is; or undated
 	armed    atomic.Bool  // it will look; changed with mu held
 
 	mu    sync.Mutex // guards all below
@@ -30,11 +30,22 @@ func (l *lookout) init(patience time.Duration, notice func(late bool)) {
 func (l *lookout) at(t time.Time) int64 { return 1 + int64(t.Sub(l.epoch)) }
 func (l *lookout) now() int64           { return 1 + int64(time.Since(l.epoch)) }
 
-// owes says that an answer is owed, from now on or from earlier.
+// undated is since when an answer is owed that the next look gives its date:
+// telling the time for each would be most of what owing costs.
+const undated = -1
+
+// owes says that an answer is owed, from now on or from earlier. If a look is
+// due anyway it counts from then.
 func (l *lookout) owes() {
-	if l.since.Load() == 0 && l.since.CompareAndSwap(0, l.now()) {
-		l.arm()
+	if l.since.Load() == 0 && l.since.CompareAndSwap(0, undated) && l.arm() {
+		l.date()
 	}
+}
+
+// date returns since when an answer is owed: from now on if that has no date.
+func (l *lookout) date() int64 {
+	l.since.CompareAndSwap(undated, l.now())
+	return l.since.Load()
 }
 
 // owesAnew says that one was given, and the next is owed from then on.
@@ -48,22 +59,24 @@ func (l *lookout) owesAnew(at int64) {
 func (l *lookout) owesNothing() { l.since.Store(0) }
 
 // arm sees that it looks. Who owes something says so first and asks this then,
-// look the other way round: one of them finds the other's word.
-func (l *lookout) arm() {
+// look the other way round: one of them finds the other's word. It reports false
+// if the look was due already.
+func (l *lookout) arm() bool {
 	if l.armed.Load() {
-		return
+		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.armed.Load() || l.ended:
-		return
+		return false
 	case l.timer == nil:
 		l.timer = time.AfterFunc(l.patience, l.look)
 	default:
 		l.timer.Reset(l.patience)
 	}
 	l.armed.Store(true)
+	return true
 }
 
 // look notices whether an answer is late, and looks again while one is owed.
@@ -74,7 +87,7 @@ func (l *lookout) look() {
 		return
 	}
 	l.armed.Store(false)
-	since := l.since.Load()
+	since := l.date()
 	owed := time.Duration(l.now() - since)
 	l.notice(since != 0 && owed >= l.patience)
 	if since != 0 && !l.ended {

@@ -42,6 +42,30 @@ func TestWatchdogNoticesAStuckLoop(t *testing.T) {
 	}
 }
 
+// TestWatchdogDatesWhatItFinds: an input that came when a look was due anyway
+// counts from that look.
+func TestWatchdogDatesWhatItFinds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stuck atomic.Int64
+		w := newWatchdog(&stuck)
+		w.waiting()
+		w.idle()
+		time.Sleep(time.Second)
+		w.waiting()
+		time.Sleep(2*stuckAfter - time.Second - time.Nanosecond)
+		synctest.Wait()
+		if n := stuck.Load(); n != 0 {
+			t.Errorf("%d loops are stuck before it is time", n)
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if n := stuck.Load(); n != 1 {
+			t.Errorf("%d loops are stuck, want 1", n)
+		}
+		w.stop()
+	})
+}
+
 // TestWatchdogBearsABusyLoop: one that keeps moving is not stuck, and an idle
 // one has no timer.
 func TestWatchdogBearsABusyLoop(t *testing.T) {
