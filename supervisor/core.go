@@ -171,10 +171,14 @@ func (c *core) step(now time.Time, in input) []action {
 	return c.out
 }
 
-// emptied returns s to be filled anew. What took very many is not kept: a
-// supervisor can have had a moment for which it never needs room again.
+// burst is for how many of a kind room is kept. Who makes room for one of many
+// children that fail at once holds a lock, and may have to wait for the collector.
+const burst = 4096
+
+// emptied returns s to be filled anew. Room for more than a burst is not kept: a
+// supervisor can have had a moment for which it never needs it again.
 func emptied[T any](s []T) []T {
-	if cap(s) > 64 {
+	if cap(s) > burst {
 		return nil
 	}
 	return s[:0]

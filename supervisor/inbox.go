@@ -59,33 +59,20 @@ func (b *inbox) offer(in *input) (first []input, ok bool) {
 func (b *inbox) add(in *input, as uint32) (ok, free bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for !b.closed && len(b.inputs) == cap(b.inputs) {
-		b.grow()
-	}
 	if b.closed {
 		return false, false
 	}
-	b.inputs = append(b.inputs, *in)
+	b.append(in)
 	if b.state.Load() == driven|pending { // and whoever drives takes in, or rings for it
 		return true, false
 	}
 	return true, b.state.Or(pending|as)&driven == 0
 }
 
-// grow makes room, with mu free meanwhile: who allocates may have to wait for
-// the collector, and nobody else is to wait for that. It is apart, for the stack
-// that it takes: see incarnation.pass.
+// append is apart, for the stack that growing takes: see incarnation.pass.
 //
 //go:noinline
-func (b *inbox) grow() {
-	n := max(4, 2*cap(b.inputs))
-	b.mu.Unlock()
-	room := make([]input, 0, n)
-	b.mu.Lock()
-	if cap(b.inputs) < n {
-		b.inputs = append(room, b.inputs...)
-	}
-}
+func (b *inbox) append(in *input) { b.inputs = append(b.inputs, *in) }
 
 func (b *inbox) ring() {
 	select {

@@ -79,14 +79,14 @@ func TestInboxKeepsLittle(t *testing.T) {
 	for name, leave := range map[string]func(*inbox){"take": func(b *inbox) { b.take() }, "yield": (*inbox).yield} {
 		var b inbox
 		b.init()
-		for range 1000 {
+		for range 2 * burst {
 			b.put(&input{call: &call{}})
 		}
-		if n := len(b.take()); n != 1000 {
+		if n := len(b.take()); n != 2*burst {
 			t.Fatalf("%d were taken", n)
 		}
 		leave(&b)
-		if first, _ := b.offer(&input{}); len(first) != 1 || cap(first) > 64 {
+		if first, _ := b.offer(&input{}); len(first) != 1 || cap(first) > burst {
 			t.Errorf("%s: %d with room for %d", name, len(first), cap(first))
 		}
 		b.take()
