@@ -247,4 +247,9 @@ func (c crowd) pause() string {
 
 func (s *stall) rate(n int) string { return page.Count(int(float64(n) / s.Crowd.For.Seconds())) }
 
-func took(d time.Duration) string { return page.Nanoseconds(float64(d)) }
+func took(d time.Duration) string {
+	if d == 0 {
+		return "–"
+	}
+	return page.Nanoseconds(float64(d))
+}

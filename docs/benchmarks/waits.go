@@ -87,10 +87,10 @@ func (t *tracing) follow(s read.StateTransition, at read.Time) {
 	id := s.Resource.Goroutine()
 	before, isWorker := t.workers[id]
 	var now what
-	switch _, to := s.Goroutine(); {
-	case to == read.GoWaiting:
+	switch _, to := s.Goroutine(); to {
+	case read.GoWaiting:
 		now, isWorker = blockedOn(s.Stack)
-	case to == read.GoRunnable:
+	case read.GoRunnable:
 		now = aProcessor
 	}
 	if !isWorker {
