@@ -36,14 +36,23 @@ func (r *runner) act(now time.Time, a *action) {
 	}
 }
 
-// leave is not inlined, so that an event's size is not on the stack of every
+func (r *runner) leave(now time.Time, a *action) {
+	if !a.within.leave(now, a.well) {
+		return
+	}
+	if number := r.tree.feed.number(); r.tree.feed.observed() {
+		r.healed(now, number, a.within)
+	}
+}
+
+// healed is not inlined, so that an event's size is not on the stack of every
 // step.
 //
 //go:noinline
-func (r *runner) leave(now time.Time, a *action) {
-	if healed, ok := a.within.leave(now, a.well); ok {
-		r.tree.feed.emit(healed)
-	}
+func (r *runner) healed(now time.Time, number uint64, t *trouble) {
+	e := t.event(now)
+	e.Seq = number
+	r.tree.feed.put(&e, nil)
 }
 
 // announce publishes the status first: who sees the supervisor ready must not
@@ -157,7 +166,7 @@ func (r *runner) tell(now time.Time, number uint64, a *action, noted bool) {
 		}
 	}
 	if noted {
-		a.within.note(&e, a.child, a.failed)
+		r.tree.incidents.note(a.within, &e, a.child, a.failed)
 	}
 	var abandoned *incarnation
 	if a.event == EventAbandoned {

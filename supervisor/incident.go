@@ -126,18 +126,17 @@ type incidents struct {
 type trouble struct {
 	id uint64
 
-	mu          sync.Mutex // guards all below
-	path        string     // of what failed first; "" until then
+	story       atomic.Pointer[story] // nil: none yet, or it is listed no more; changed with mu held
+	mu          sync.Mutex            // guards all below
+	path        string                // of what failed first; "" until then
 	incarnation uint64
 	cause       error
 	began       time.Time
 	ended       time.Time
-	story       *story // nil: none yet, or not any more
 	failures    int32
 	involved    int32
 	supervisor  bool // failed first, not a worker
 	healed      bool
-	bare        bool // it is listed no more, and keeps only what EventHealed says
 }
 
 // A story is what an incident did beyond its first failure.
@@ -157,28 +156,40 @@ func (t *trouble) number() uint64 {
 
 // begin makes a new one and lists it, in the place of the one that is oldest.
 func (l *incidents) begin() *trouble {
-	id := l.count.Add(1)
-	t := &trouble{id: id}
-	place := &l.ring[id%maxIncidents]
-	for old := place.Load(); old == nil || old.id < id; old = place.Load() {
+	t := &trouble{id: l.count.Add(1)}
+	place := l.place(t)
+	for old := place.Load(); old == nil || old.id < t.id; old = place.Load() {
 		if place.CompareAndSwap(old, t) {
 			old.strip()
-			return t
+			break
 		}
 	}
-	t.strip()
 	return t
 }
+
+func (l *incidents) place(t *trouble) *atomic.Pointer[trouble] { return &l.ring[t.id%maxIncidents] }
 
 // strip keeps one that is listed no more small: a child can hold on to its last
 // incident for as long as it lives.
 func (t *trouble) strip() {
-	if t == nil {
+	if t == nil || t.story.Load() == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.bare, t.story = true, nil
+	t.story.Store(nil)
+}
+
+// note adds an event to t, of ch or of a supervisor itself; failed says that it
+// is a failure. It adds to the story first and looks then whether t is listed,
+// as begin does it the other way round: one of them finds what the other did.
+func (l *incidents) note(t *trouble, e *Event, ch *child, failed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.note(e, ch, failed)
+	if t.story.Load() != nil && l.place(t).Load() != t {
+		t.story.Store(nil)
+	}
 }
 
 // join counts one more that is involved.
@@ -189,20 +200,23 @@ func (t *trouble) join() {
 	t.ended, t.healed = time.Time{}, false
 }
 
-// leave counts one less, and returns the event that tells so if that was the
-// last and all is well.
-func (t *trouble) leave(now time.Time, well bool) (healed Event, ok bool) {
+// leave counts one less, and reports whether that was the last and all is well.
+func (t *trouble) leave(now time.Time, well bool) (healed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.involved--; t.involved > 0 {
-		return healed, false
+		return false
 	}
 	t.ended, t.healed = now, well
-	if !well {
-		return healed, false
-	}
+	return well
+}
+
+// event tells that it was healed.
+func (t *trouble) event(now time.Time) Event {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return Event{Time: now, Path: t.path, Supervisor: t.supervisor, Kind: EventHealed, Incarnation: t.incarnation,
-		Delay: now.Sub(t.began), Err: t.cause, Incident: t.id}, true
+		Delay: now.Sub(t.began), Err: t.cause, Incident: t.id}
 }
 
 // notes reports whether an event of that kind belongs into the incident. One
@@ -215,11 +229,7 @@ func (t *trouble) notes(kind EventKind) bool {
 	return false
 }
 
-// note adds an event, of ch or of a supervisor itself; failed says that it is a
-// failure.
 func (t *trouble) note(e *Event, ch *child, failed bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if failed {
 		t.failures++
 	}
@@ -228,7 +238,7 @@ func (t *trouble) note(e *Event, ch *child, failed bool) {
 		t.first(e, ch)
 	case failed && t.failures == 1: // it was told to stop over it first
 		t.cause = orDefault(e.Err, errReturned)
-	case ended, t.bare:
+	case ended:
 	case e.Kind == EventStopping:
 		t.down(ch)
 	default:
@@ -239,7 +249,7 @@ func (t *trouble) note(e *Event, ch *child, failed bool) {
 func (t *trouble) first(e *Event, ch *child) {
 	t.began, t.path, t.incarnation, t.cause = e.Time, e.Path, e.Incarnation, orDefault(e.Err, errReturned)
 	t.supervisor = e.Supervisor
-	if ch == nil || t.bare {
+	if ch == nil {
 		return
 	}
 	if before := ch.unit.care.Load().before(); len(before) > 0 {
@@ -249,10 +259,12 @@ func (t *trouble) first(e *Event, ch *child) {
 
 // told returns the story, to be added to.
 func (t *trouble) told() *story {
-	if t.story == nil {
-		t.story = &story{}
+	s := t.story.Load()
+	if s == nil {
+		s = &story{}
+		t.story.Store(s)
 	}
-	return t.story
+	return s
 }
 
 func (s *story) decided(e Event) {
@@ -299,7 +311,7 @@ func (t *trouble) now() Incident {
 	defer t.mu.Unlock()
 	i := Incident{ID: t.id, Began: t.began, Path: t.path, Incarnation: t.incarnation, Cause: t.cause,
 		Failures: int(t.failures), Ended: t.ended, Healed: t.healed}
-	if s := t.story; s != nil {
+	if s := t.story.Load(); s != nil {
 		i.Before, i.Decisions, i.Down = slices.Clone(s.before), slices.Clone(s.decisions), slices.Clone(s.down)
 		i.DownTotal = s.downTotal
 	}

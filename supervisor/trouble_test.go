@@ -11,9 +11,9 @@ func TestUnlistedIncidentIsSmall(t *testing.T) { // S35
 	var l incidents
 	first, ch := l.begin(), &child{path: "app/b"}
 	happen := func() {
-		first.note(&Event{Path: "app/a", Kind: EventExited, Err: errors.New("crash")}, &child{}, true)
-		first.note(&Event{Path: "app/a", Kind: EventBackingOff}, &child{}, false)
-		first.note(&Event{Path: "app/b", Kind: EventStopping}, ch, false)
+		l.note(first, &Event{Path: "app/a", Kind: EventExited, Err: errors.New("crash")}, &child{}, true)
+		l.note(first, &Event{Path: "app/a", Kind: EventBackingOff}, &child{}, false)
+		l.note(first, &Event{Path: "app/b", Kind: EventStopping}, ch, false)
 	}
 	happen()
 	if i := first.now(); len(i.Decisions) != 1 || len(i.Down) != 1 {
@@ -33,7 +33,32 @@ func TestLappedIncidentIsNotListed(t *testing.T) { // S35
 	var l incidents
 	later := &trouble{id: 1 + maxIncidents}
 	l.ring[later.id%maxIncidents].Store(later)
-	if lapped := l.begin(); !lapped.bare || l.ring[lapped.id%maxIncidents].Load() != later {
+	lapped := l.begin()
+	l.note(lapped, &Event{Path: "app/a", Kind: EventStopping}, &child{}, false)
+	l.note(lapped, &Event{Path: "app/a", Kind: EventBackingOff}, &child{}, false)
+	if len(lapped.now().Decisions) > 0 || l.place(lapped).Load() != later {
 		t.Error("it took the place of a later one")
+	}
+}
+
+// TestIncidentNotedWhileItIsUnlistedIsSmall, whichever of both comes first.
+func TestIncidentNotedWhileItIsUnlistedIsSmall(t *testing.T) { // S35
+	for range 200 {
+		var l incidents
+		first, done := l.begin(), make(chan struct{})
+		l.note(first, &Event{Path: "app/a", Kind: EventExited}, &child{}, true)
+		go func() {
+			defer close(done)
+			for range 20 {
+				l.note(first, &Event{Path: "app/a", Kind: EventBackingOff}, &child{}, false)
+			}
+		}()
+		for range maxIncidents {
+			l.begin()
+		}
+		<-done
+		if n := len(first.now().Decisions); n > 0 {
+			t.Fatalf("unlisted it has %d decisions", n)
+		}
 	}
 }
