@@ -51,17 +51,17 @@ func judge(inc *incarnation, err error) (e ending) {
 		mark(autoShut, err == ErrAutoShutdown)
 		return e
 	}
-	_, isPanic := err.(*PanicError)
-	mark(panicked, isPanic)
-	is := errors.Is
 	if plain(err) {
-		is = same
-	}
-	for _, m := range meanings {
-		mark(m.is, is(err, m.err))
+		e.is = meaningOf(err)
+	} else {
+		_, isPanic := err.(*PanicError)
+		mark(panicked, isPanic)
+		for _, m := range meanings {
+			mark(m.is, errors.Is(err, m.err))
+		}
 	}
 	if inc.told.Load() && !e.has(obedient) { // asking its context takes locks that stop may hold
-		mark(obedient, is(err, context.Cause(inc.ctx)))
+		mark(obedient, errors.Is(err, context.Cause(inc.ctx)))
 	}
 	return e
 }
@@ -89,8 +89,15 @@ func plain(err error) bool {
 	return true
 }
 
-// same is errors.Is for plain errors, and faster.
-func same(err, target error) bool { return err == target }
+// meaningOf is what a plain error says: errors.Is for each meaning, and faster.
+func meaningOf(err error) marks {
+	for i := range meanings {
+		if err == meanings[i].err {
+			return meanings[i].is
+		}
+	}
+	return 0
+}
 
 // textOf is an error's text, whatever its method does: package fmt survives
 // those that panic.

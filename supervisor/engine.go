@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"math"
+	"runtime"
 	"runtime/pprof"
 	"sync"
 	"sync/atomic"
@@ -32,8 +33,9 @@ type engine struct {
 }
 
 const (
-	backlog  = 16  // starts that wait until a slot is free; one at least: who has the last free slot may end it
+	backlog  = 128 // starts that wait until a slot is free; one at least: who has the last free slot may end it
 	rackSize = 128 // slots of a rack, and of an engine that is shared, at most
+	wakeful  = 16  // turns of others before a slot sleeps
 	maxSpare = 32  // slots of children that are gone: who removes one often adds another
 )
 
@@ -223,6 +225,7 @@ func (s *supply) Serve(context.Context) error {
 type slot struct {
 	rack *rack
 	next *incarnation // by its own goroutine
+	left *inbox       // where its last failure waits for who drives; nil: nowhere
 	deep bool         // its goroutine has seen to inputs, which its first stack is too small for
 	lost bool         // it ran an incarnation that was abandoned
 }
@@ -234,10 +237,7 @@ func (s *slot) String() string { return s.rack.engine.path }
 // was abandoned. When one ends its goroutine, suture calls Serve again.
 func (s *slot) Serve(context.Context) error {
 	for s.deep = false; !s.lost; {
-		inc := s.next
-		if s.next = nil; inc == nil {
-			inc = <-s.rack.engine.work
-		}
+		inc := s.take()
 		if inc == nil {
 			break
 		}
@@ -246,6 +246,26 @@ func (s *slot) Serve(context.Context) error {
 	}
 	s.rack.leave()
 	return suture.ErrDoNotRestart
+}
+
+// take waits for the next incarnation. After a failure that somebody else sees
+// to, just now, others go first for some turns: to sleep, and to be woken by who
+// makes the steps, would take both of them longer than all else does.
+func (s *slot) take() *incarnation {
+	if inc := s.next; inc != nil {
+		s.next = nil
+		return inc
+	}
+	for turn := 0; turn < wakeful && s.left.isDriven(); turn++ {
+		select {
+		case inc := <-s.rack.engine.work:
+			return inc
+		default:
+			runtime.Gosched()
+		}
+	}
+	s.left = nil
+	return <-s.rack.engine.work
 }
 
 // ended reports the incarnation's end, whose goroutine may end with it.

@@ -342,3 +342,29 @@ func TestTheLastSlotMayBeEndedByItself(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoFailedStaysAwakeWhileSomebodyDrives: it takes the next incarnation
+// without having slept, and sleeps if nobody makes the steps.
+func TestWhoFailedStaysAwakeWhileSomebodyDrives(t *testing.T) {
+	e := newEngine(t.Context(), "app", 0, 0)
+	var b inbox
+	b.init()
+	s, next := &slot{rack: &rack{engine: e}, left: &b}, &incarnation{}
+	e.work <- next
+	if s.take() != next || s.left == nil {
+		t.Error("it slept, or took something else")
+	}
+	if b.take() != nil || b.isDriven() {
+		t.Fatal("somebody drives still")
+	}
+	e.work <- next
+	if s.take() != next || s.left != nil {
+		t.Error("it stays awake for nobody")
+	}
+	b.claim()
+	s.left = &b
+	go func() { e.work <- next }()
+	if s.take() != next {
+		t.Error("it took something else")
+	}
+}

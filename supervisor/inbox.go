@@ -84,6 +84,9 @@ func (b *inbox) ring() {
 // claim makes the caller drive, and reports false if somebody does already.
 func (b *inbox) claim() bool { return b.state.Or(driven)&driven == 0 }
 
+// isDriven reports whether somebody drives, for no inbox nobody.
+func (b *inbox) isDriven() bool { return b != nil && b.state.Load()&driven != 0 }
+
 // take returns the inputs that wait, in order, good until the next take. If
 // there are none, the caller drives no more.
 func (b *inbox) take() []input {

@@ -112,6 +112,9 @@ func (r *runner) post(in *input) bool {
 func (r *runner) see(in *input, by *slot) bool {
 	first, ok := r.inbox.offer(in)
 	if first == nil {
+		if by != nil {
+			by.left = &r.inbox
+		}
 		return ok
 	}
 	defer dieOfBug()
