@@ -23,10 +23,8 @@ func (s *Supervisor) Add(ctx context.Context, parent string, spec Spec) (path st
 		return "", err
 	}
 	spec = spec.clone()
-	if spec.Name == "" {
-		spec.Name = r.number()
-	}
-	if err := spec.validateBelow(parent, r.spec()); err != nil {
+	above := r.named(&spec)
+	if err := spec.validateBelow(parent, above); err != nil {
 		return "", err
 	}
 	c := newCall(opAdd, spec.Name)
@@ -104,17 +102,18 @@ func (r *runner) do(ctx context.Context, c *call) error {
 	}
 }
 
-// number returns a name that no child has.
-func (r *runner) number() string {
+// named gives a newcomer without a name a number for one, which no child has. It
+// returns the supervisor's own Spec.
+func (r *runner) named(newcomer *Spec) *Spec {
 	r.access.read()
 	defer r.access.done()
-	for {
+	for newcomer.Name == "" {
 		r.numbered++
-		name := strconv.FormatUint(r.numbered, 10)
-		if r.core.named(name) == nil {
-			return name
+		if name := strconv.FormatUint(r.numbered, 10); r.core.named(name) == nil {
+			newcomer.Name = name
 		}
 	}
+	return r.core.spec
 }
 
 // runnerAt returns the last incarnation of the supervisor at path.

@@ -242,7 +242,9 @@ func (s *slot) Serve(context.Context) error {
 			break
 		}
 		inc.deep = s.deep
-		inc.run(s)
+		if run := inc.begin(s); run != nil {
+			inc.work(s, run)
+		}
 	}
 	s.rack.leave()
 	return suture.ErrDoNotRestart

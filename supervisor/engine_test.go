@@ -263,7 +263,9 @@ func TestAbandonedBeforeItRan(t *testing.T) { // S27
 		r.engine.replace()
 		ch.unit.spec.Store(&successor)
 		s := &slot{rack: &rack{engine: r.engine}}
-		inc.run(s)
+		if run := inc.begin(s); run != nil {
+			inc.work(s, run)
+		}
 		if called || !s.lost || r.engine.lost != 0 || r.tree.ghosts.total.Load() != 0 {
 			t.Errorf("called %v; the slot is lost: %v; %d lost, %d ghosts", called, s.lost, r.engine.lost, r.tree.ghosts.total.Load())
 		}

@@ -116,10 +116,11 @@ func (o *orders) latest() time.Time {
 	return time.Time{}
 }
 
-// run runs the worker, or the supervisor, in the goroutine of slot. One that was
-// abandoned before it had a processor is over: its Spec, read before its fate,
-// may be that of whoever replaced it.
-func (inc *incarnation) run(s *slot) {
+// begin runs a supervisor, in the goroutine of slot, or returns what a worker
+// runs: its own frame is not on the worker's stack then. One that was abandoned
+// before it had a processor is over: its Spec, read before its fate, may be that
+// of whoever replaced it.
+func (inc *incarnation) begin(s *slot) RunFunc {
 	spec := inc.spec()
 	switch {
 	case inc.fate.Load() == fateAbandoned:
@@ -129,8 +130,9 @@ func (inc *incarnation) run(s *slot) {
 	case inc.tree.opts.ProfileLabels:
 		inc.labelled(s, spec.Run)
 	default:
-		inc.work(s, spec.Run)
+		return spec.Run
 	}
+	return nil
 }
 
 // labelled is not inlined, so that its frame is on no stack that needs it not.

@@ -84,12 +84,13 @@ func (s *Supervisor) StatusOf(path string, without ...string) (Status, error) {
 // walk returns the last incarnation of the supervisor at path; nil, and its
 // Spec, if it was never started.
 func (s *Supervisor) walk(path string) (*runner, *Spec, error) {
-	names := strings.Split(path, "/")
-	if names[0] != s.root.path {
+	name, rest, deeper := strings.Cut(path, "/")
+	if name != s.root.path {
 		return nil, nil, fmt.Errorf("%s: %w", path, ErrNotFound)
 	}
 	r, spec := s.root.unit.below.Load(), s.root.spec
-	for _, name := range names[1:] {
+	for deeper {
+		name, rest, deeper = strings.Cut(rest, "/")
 		if r == nil {
 			spec = spec.child(name)
 		} else {
