@@ -150,9 +150,9 @@ func (c *core) adoptAll(specs []Spec) {
 	}
 }
 
-// adopt appends ch, which is not started.
+// adopt appends ch, which is new.
 func (c *core) adopt(ch *child, spec *Spec) *child {
-	*ch = child{spec: spec, path: pathOf(c.path, spec.Name), since: c.now, incident: c.incident}
+	ch.spec, ch.path, ch.since, ch.incident = spec, pathOf(c.path, spec.Name), c.now, c.incident
 	if c.spec.Strategy == DependentsForOne {
 		ch.neededBy = map[*child]bool{}
 	}

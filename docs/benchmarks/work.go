@@ -41,7 +41,7 @@ type size struct {
 func newSize(children int, quick bool) size {
 	s := size{Children: children, Restarts: 100_000, Crashers: 1_000, Each: 200, Pairs: 20_000, Answers: 1_000_000}
 	if quick {
-		s.Restarts, s.Each, s.Pairs, s.Answers = 20_000, 50, 5_000, 100_000
+		s.Restarts, s.Pairs, s.Answers = 20_000, 5_000, 100_000
 	}
 	if children < s.Crashers { // a trial of the harness
 		s.Crashers, s.Restarts, s.Each, s.Pairs, s.Answers = 10, 100, 5, 80, 100
