@@ -258,7 +258,9 @@ func (s *slot) take() *incarnation {
 		s.next = nil
 		return inc
 	}
-	for turn := 0; turn < wakeful && s.left.isDriven(); turn++ {
+	left := s.left
+	s.left = nil
+	for turn := 0; turn < wakeful && left.isDriven(); turn++ {
 		select {
 		case inc := <-s.rack.engine.work:
 			return inc
@@ -266,7 +268,6 @@ func (s *slot) take() *incarnation {
 			runtime.Gosched()
 		}
 	}
-	s.left = nil
 	return <-s.rack.engine.work
 }
 

@@ -345,28 +345,26 @@ func TestTheLastSlotMayBeEndedByItself(t *testing.T) {
 	})
 }
 
-// TestWhoFailedStaysAwakeWhileSomebodyDrives: it takes the next incarnation
-// without having slept, and sleeps if nobody makes the steps.
-func TestWhoFailedStaysAwakeWhileSomebodyDrives(t *testing.T) {
+// TestWhoFailedTakesTheNext, whether somebody drives or not, and holds on to no
+// supervisor that may end.
+func TestWhoFailedTakesTheNext(t *testing.T) {
 	e := newEngine(t.Context(), "app", 0, 0)
-	var b inbox
-	b.init()
-	s, next := &slot{rack: &rack{engine: e}, left: &b}, &incarnation{}
-	e.work <- next
-	if s.take() != next || s.left == nil {
-		t.Error("it slept, or took something else")
-	}
-	if b.take() != nil || b.isDriven() {
-		t.Fatal("somebody drives still")
-	}
-	e.work <- next
-	if s.take() != next || s.left != nil {
-		t.Error("it stays awake for nobody")
-	}
-	b.claim()
-	s.left = &b
-	go func() { e.work <- next }()
-	if s.take() != next {
-		t.Error("it took something else")
+	s, next := &slot{rack: &rack{engine: e}}, &incarnation{}
+	for _, soon := range []bool{true, false} {
+		for _, isDriven := range []bool{true, false} {
+			var b inbox
+			if b.init(); !isDriven {
+				b.take()
+			}
+			s.left = &b
+			if soon {
+				e.work <- next
+			} else {
+				time.AfterFunc(10*time.Millisecond, func() { e.work <- next })
+			}
+			if s.take() != next || s.left != nil {
+				t.Errorf("soon %v, driven %v: it took something else, or holds on to %v", soon, isDriven, s.left)
+			}
+		}
 	}
 }
