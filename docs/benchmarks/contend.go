@@ -230,10 +230,9 @@ func (p *pressing) report() string {
 		"| callers do | pause between | calls a second | restarts a second | restart, p50 | p99 | longest | waits for a lock, of 1,000 restarts | p99 | longest | waits for a processor: p99 | longest |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
 		p.Setting.Command, p.Setting, callers, crashers, page.Count(crashers+neighbors), crashEach)
 	for _, s := range p.Stalls {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Crowd.Asks, s.Crowd.pause(),
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Crowd.Asks, s.Crowd.pause(),
 			s.rate(s.Calls), s.rate(s.Restarts), took(s.P50), took(s.P99), took(s.Max),
-			page.Digits(1000*float64(s.Locks.Times)/float64(max(1, s.Restarts))), took(s.Locks.P99), took(s.Locks.Max),
-			took(s.Processors.P99), took(s.Processors.Max))
+			page.Digits(1000*float64(s.Locks.Times)/float64(max(1, s.Restarts))), s.Locks.waited(), s.Processors.waited())
 	}
 	return b.String()
 }
@@ -247,9 +246,12 @@ func (c crowd) pause() string {
 
 func (s *stall) rate(n int) string { return page.Count(int(float64(n) / s.Crowd.For.Seconds())) }
 
-func took(d time.Duration) string {
-	if d == 0 {
-		return "–"
+func took(d time.Duration) string { return page.Nanoseconds(float64(d)) }
+
+// waited is how long, if at all.
+func (w wait) waited() string {
+	if w.Times == 0 {
+		return "– | –"
 	}
-	return page.Nanoseconds(float64(d))
+	return took(w.P99) + " | " + took(w.Max)
 }
