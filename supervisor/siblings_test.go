@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -80,5 +81,32 @@ func (l *life) live() {
 	l.step(input{kind: becameUp, child: ch})
 	if ch.state != Ready {
 		panic(fmt.Sprintf("the child is %v", ch.state))
+	}
+}
+
+// TestSiblingsAreFoundByName, however many they are, and only many have a map.
+func TestSiblingsAreFoundByName(t *testing.T) {
+	var s siblings
+	var all []*child
+	for n := range 3 * few {
+		ch := &child{spec: &Spec{Name: strconv.Itoa(n)}}
+		s.add(ch)
+		all = append(all, ch)
+		if hasMap := s.byName != nil; hasMap != (len(all) > few) {
+			t.Errorf("%d siblings have a map: %v", len(all), hasMap)
+		}
+	}
+	for len(all) > 0 {
+		for n, ch := range all {
+			if s.named(strconv.Itoa(n)) != ch {
+				t.Fatalf("of %d, %d is not found", len(all), n)
+			}
+		}
+		last := all[len(all)-1]
+		s.remove(last)
+		all = all[:len(all)-1]
+		if s.size != len(all) || s.named(last.spec.Name) != nil {
+			t.Fatalf("without %s they are %d, want %d", last.spec.Name, s.size, len(all))
+		}
 	}
 }

@@ -22,6 +22,9 @@ func TestUnlistedIncidentIsSmall(t *testing.T) { // S35
 	for range maxIncidents {
 		l.begin()
 	}
+	if first.story.Load() != nil {
+		t.Error("unlisted it keeps its story")
+	}
 	happen()
 	if i := first.now(); len(i.Decisions) > 0 || len(i.Down) > 0 || i.Failures != 2 || i.Path != "app/a" {
 		t.Errorf("unlisted it is %+v", i)
