@@ -82,14 +82,7 @@ func (r *runner) start(ch *child, incident *trouble) {
 func (r *runner) respec(ch *child) {
 	spec := ch.spec
 	ch.unit.spec.Store(spec)
-	switch inc := ch.unit.inc; {
-	case ch.state != Ready:
-	case inc.renewed != nil:
-		select {
-		case inc.renewed <- struct{}{}:
-		default:
-		}
-	case spec.Probe != nil:
+	if ch.state == Ready && !ch.unit.care.Load().renew(ch.incarnation) && spec.Probe != nil {
 		r.attend(ch)
 	}
 }

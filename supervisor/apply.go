@@ -31,7 +31,7 @@ func (s *Supervisor) Apply(ctx context.Context, spec Spec) error {
 	}
 	spec = spec.clone()
 	s.warn(&spec)
-	c := newCall(opApply, "")
+	c := s.newCall(opApply, "")
 	c.spec = &spec
 	if err := r.do(ctx, c); err != nil {
 		return err

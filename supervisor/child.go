@@ -13,10 +13,7 @@ type child struct {
 
 	prevIll, nextIll *child // in the list of children that are not Up
 
-	needs    []*child        // what it depends on
-	neededBy map[*child]bool // what depends on it; nil unless the strategy is DependentsForOne
-	gated    int32           // of needs: those that are to be ready first
-	leanedOn int32           // of neededBy: those that must go first
+	*bonds
 
 	queue *queue  // the one it waits in, or nil
 	due   instant // when the wait in core.due is over
@@ -48,6 +45,17 @@ type child struct {
 	over     bool   // Stopped because it ended by itself without failing
 	open     bool   // a Strict failed start whose retry is not decided yet
 }
+
+// bonds tie a child to its neighbours: those that it depends on, and that depend
+// on it. Children that can have none share loose, which nobody changes.
+type bonds struct {
+	needs    []*child        // what it depends on
+	neededBy map[*child]bool // what depends on it
+	gated    int32           // of needs: those that are to be ready first
+	leanedOn int32           // of neededBy: those that must go first
+}
+
+var loose bonds
 
 // A source says how a worker is while it runs.
 type source uint8

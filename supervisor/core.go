@@ -153,9 +153,7 @@ func (c *core) adoptAll(specs []Spec) {
 // adopt appends ch, which is new.
 func (c *core) adopt(ch *child, spec *Spec) *child {
 	ch.spec, ch.path, ch.since, ch.incident = spec, pathOf(c.path, spec.Name), c.now, c.incident
-	if c.spec.Strategy == DependentsForOne {
-		ch.neededBy = map[*child]bool{}
-	}
+	ch.bonds = c.newBonds()
 	ch.ghosts = uint16(c.haunts(ch))
 	c.add(ch)
 	c.recount(ch)

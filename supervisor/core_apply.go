@@ -127,10 +127,7 @@ func (c *core) arrange(byName map[string]*Spec) {
 // relink makes the children depend on each other as their Specs say now.
 func (c *core) relink() {
 	for ch := c.first; ch != nil; ch = ch.next {
-		ch.needs, ch.neededBy, ch.gated, ch.leanedOn = nil, nil, 0, 0
-		if c.spec.Strategy == DependentsForOne {
-			ch.neededBy = map[*child]bool{}
-		}
+		ch.bonds = c.newBonds()
 	}
 	for ch := c.first; ch != nil; ch = ch.next {
 		c.link(ch)

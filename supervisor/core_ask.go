@@ -4,13 +4,17 @@ import "fmt"
 
 // A call is a request about one child, answered once its outcome is known.
 type call struct {
-	op     operation
-	name   string // of the child
-	spec   *Spec  // opAdd, opApply; nil for the one that the supervisor above has
-	answer chan error
-	next   *call // that waits for the same child
+	op       operation
+	name     string // of the child
+	spec     *Spec  // opAdd, opApply; nil for the one that the supervisor above has
+	answer   chan error
+	next     *call // that waits for the same child
+	*outcome       // opChildren, opApply; nil for the others
+}
 
-	children []Snapshot // opChildren: the answer
+// An outcome is what an answer has to say besides an error.
+type outcome struct {
+	children []Snapshot // opChildren
 	changes  []*call    // opApply: what follows from it for the children
 	below    []*call    // opApply: the same, handed on to supervisors
 }
@@ -23,7 +27,15 @@ func (call *call) change(op operation, ch *child) *call {
 }
 
 func newCall(op operation, name string) *call {
-	return &call{op: op, name: name, answer: make(chan error, 1)}
+	return newCallBy(make(chan error, 1), op, name)
+}
+
+func newCallBy(answer chan error, op operation, name string) *call {
+	c := &call{op: op, name: name, answer: answer}
+	if op == opChildren || op == opApply {
+		c.outcome = &outcome{}
+	}
+	return c
 }
 
 type operation uint8

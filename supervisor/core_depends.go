@@ -37,8 +37,16 @@ func (ch *child) gatesItself() bool {
 func (ch *child) mayStop() bool  { return ch.leanedOn == 0 }
 func (ch *child) mayStart() bool { return ch.gated == 0 && (ch.leanedOn == 0 || ch.wave != groupMove) }
 
+// newBonds returns what a child has before it is linked.
+func (c *core) newBonds() *bonds {
+	if c.spec.Strategy != DependentsForOne {
+		return &loose
+	}
+	return &bonds{neededBy: map[*child]bool{}}
+}
+
 // linked reports whether the child can have neighbours.
-func (ch *child) linked() bool { return ch.neededBy != nil }
+func (ch *child) linked() bool { return ch.bonds != &loose }
 
 // shift makes the neighbours of ch bear its stance instead of the one before.
 func (ch *child) shift(before stance) {
@@ -93,7 +101,9 @@ func (c *core) unlink(ch *child) {
 		tie(ch, on, -1)
 		delete(on.neededBy, ch)
 	}
-	ch.needs = nil
+	if ch.linked() {
+		ch.needs = nil
+	}
 }
 
 // isolate also makes nobody depend on ch.

@@ -416,7 +416,7 @@ func later(a, b time.Time) time.Time {
 }
 
 func (w *fuzzWorld) call() {
-	c := &call{op: operation(w.bytes.below(int(opChildren) + 1)), name: fmt.Sprint("c", w.bytes.below(6))}
+	c := newCall(operation(w.bytes.below(int(opChildren)+1)), fmt.Sprint("c", w.bytes.below(6)))
 	if c.op == opAdd {
 		if w.bytes.chance(2) {
 			w.added++

@@ -27,7 +27,7 @@ func (s *Supervisor) Add(ctx context.Context, parent string, spec Spec) (path st
 	if err := spec.validateBelow(parent, above); err != nil {
 		return "", err
 	}
-	c := newCall(opAdd, spec.Name)
+	c := s.newCall(opAdd, spec.Name)
 	c.spec = &spec
 	return pathOf(parent, spec.Name), r.do(ctx, c)
 }
@@ -70,7 +70,7 @@ func (s *Supervisor) Children(ctx context.Context, path string) ([]Snapshot, err
 	if err != nil {
 		return nil, err
 	}
-	c := newCall(opChildren, "")
+	c := s.newCall(opChildren, "")
 	if err := r.do(ctx, c); err != nil {
 		return nil, err
 	}
@@ -86,7 +86,16 @@ func (s *Supervisor) ask(ctx context.Context, op operation, path string) error {
 	if err != nil {
 		return err
 	}
-	return r.do(ctx, newCall(op, name))
+	return r.do(ctx, s.newCall(op, name))
+}
+
+// newCall makes a call of somebody outside, to be done once.
+func (s *Supervisor) newCall(op operation, name string) *call {
+	answer, ok := s.answers.Get().(chan error)
+	if !ok {
+		answer = make(chan error, 1)
+	}
+	return newCallBy(answer, op, name)
 }
 
 // do hands the call over and waits for the answer.
@@ -96,6 +105,7 @@ func (r *runner) do(ctx context.Context, c *call) error {
 	}
 	select {
 	case err := <-c.answer:
+		r.tree.answers.Put(c.answer)
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("%s: %w", pathOf(r.core.path, c.name), context.Cause(ctx))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,6 +113,42 @@ func TestPanicsAreCaught(t *testing.T) { // S6
 			}
 		})
 	}
+}
+
+// TestOnlyTheFirstPanicTakesANewGoroutine: a worker that panics again and again
+// costs no goroutine each time, and its stacks look the same.
+func TestOnlyTheFirstPanicTakesANewGoroutine(t *testing.T) { // S6
+	synctest.Test(t, func(t *testing.T) {
+		const panics = 5
+		var goroutines, stacks []string
+		spec := supervisor.Spec{Name: "app", Children: []supervisor.Spec{{Name: "a", Backoff: supervisor.NoBackoff,
+			Run: func(ctx context.Context, ready func()) error {
+				goroutines = append(goroutines, goroutine())
+				if ready(); len(goroutines) <= panics {
+					panic("again")
+				}
+				<-ctx.Done()
+				return nil
+			}}}, Intensity: supervisor.Unlimited}
+		suptest.Start(t, spec, supervisor.Options{Observer: func(e supervisor.Event) {
+			if p, ok := errors.AsType[*supervisor.PanicError](e.Err); ok && e.Kind == supervisor.EventExited {
+				stacks = append(stacks, p.Stack())
+			}
+		}}).Settle()
+		if distinct := slices.Compact(slices.Clone(goroutines)); len(goroutines) != panics+1 || len(distinct) != 2 || goroutines[1] != distinct[1] {
+			t.Errorf("it ran in %q, want one goroutine for the first run, and one for the others", goroutines)
+		}
+		if got := slices.Compact(stacks); len(stacks) != panics || len(got) != 1 || strings.Contains(got[0], "supervisor.(") {
+			t.Errorf("the stacks of %d panics are %q, want %d times the same", len(stacks), got, panics)
+		}
+	})
+}
+
+// goroutine names the one that it is called in.
+func goroutine() string {
+	buf := make([]byte, 64)
+	name, _, _ := strings.Cut(string(buf[:runtime.Stack(buf, false)]), "[")
+	return name
 }
 
 func TestGoexitIsDetected(t *testing.T) { // S6

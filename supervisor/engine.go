@@ -34,7 +34,7 @@ type engine struct {
 
 const (
 	backlog  = 128 // starts that wait until a slot is free; one at least: who has the last free slot may end it
-	rackSize = 128 // slots of a rack, and of an engine that is shared, at most
+	rackSize = 223 // slots of a rack, and of an engine that is shared, at most: with a supply they just fit into maps for 256
 	wakeful  = 16  // turns of others before a slot sleeps
 	maxSpare = 32  // slots of children that are gone: who removes one often adds another
 )
@@ -102,8 +102,10 @@ func (e *engine) release(last bool) {
 	switch {
 	case e.shut:
 		surplus = e.spare
-	case last || e.spare > maxSpare:
+	case last:
 		surplus = 1
+	case e.spare > maxSpare:
+		surplus = min(2, e.spare-maxSpare)
 	}
 	e.slots, e.spare = e.slots-surplus, e.spare-surplus
 	e.mu.Unlock()
@@ -224,55 +226,90 @@ func (s *supply) Serve(context.Context) error {
 // the other, each a fresh value.
 type slot struct {
 	rack *rack
+	inc  *incarnation // whose worker Serve has called; nil: none
 	next *incarnation // by its own goroutine
 	left *inbox       // where its last failure waits for who drives; nil: nowhere
 	deep bool         // its goroutine has seen to inputs, which its first stack is too small for
 	lost bool         // it ran an incarnation that was abandoned
+	wary bool         // a worker has panicked in it, or ended its goroutine
 }
 
 // String spares suture printing the whole value.
 func (s *slot) String() string { return s.rack.engine.path }
 
 // Serve runs incarnations until the slot is not needed, or lost with one that
-// was abandoned. When one ends its goroutine, suture calls Serve again.
+// was abandoned. It waits for them and calls their workers by itself, with
+// nothing but s to remember meanwhile. The collector goes through the stacks of
+// all who idle, and a frame more, or a pointer in one, is a good part of that;
+// and in a deeper frame, waiting would outgrow some stacks' first size.
 func (s *slot) Serve(context.Context) error {
+	defer s.fell()
 	for s.deep = false; !s.lost; {
-		inc := s.take()
+		inc, ok := s.soon()
+		if !ok {
+			inc = <-s.rack.engine.work
+		}
 		if inc == nil {
 			break
 		}
+		inc.slot.Store(s)
 		inc.deep = s.deep
 		if run := inc.begin(s); run != nil {
-			inc.work(s, run)
+			s.inc = inc
+			s.returned(run(inc.ctx, inc.ready))
 		}
 	}
 	s.rack.leave()
 	return suture.ErrDoNotRestart
 }
 
-// take waits for the next incarnation. After a failure that somebody else sees
-// to, just now, others go first for some turns: to sleep, and to be woken by who
-// makes the steps, would take both of them longer than all else does.
-func (s *slot) take() *incarnation {
+// returned reports the end of the worker that Serve has called.
+func (s *slot) returned(err error) {
+	inc := s.inc
+	s.inc = nil
+	s.ended(inc, err)
+}
+
+// fell reports the end of the worker that Serve has called if it was a panic,
+// or the goroutine's. suture calls Serve again, in another goroutine. A worker
+// that panicked once may do so often, so it gets the frame that it was spared.
+func (s *slot) fell() {
+	if s.inc == nil {
+		return
+	}
+	err := errGoexit
+	if value := recover(); value != nil {
+		err = Recovered(value)
+	}
+	s.wary = true
+	s.returned(err)
+}
+
+// soon returns what the slot is to do next, unless it must wait for that. After
+// a failure that somebody else sees to, just now, others go first for some
+// turns: to sleep, and to be woken by who makes the steps, would take both of
+// them longer than all else does.
+func (s *slot) soon() (next *incarnation, ok bool) {
 	if inc := s.next; inc != nil {
 		s.next = nil
-		return inc
+		return inc, true
 	}
 	left := s.left
 	s.left = nil
 	for turn := 0; turn < wakeful && left.isDriven(); turn++ {
 		select {
 		case inc := <-s.rack.engine.work:
-			return inc
+			return inc, true
 		default:
 			runtime.Gosched()
 		}
 	}
-	return <-s.rack.engine.work
+	return nil, false
 }
 
 // ended reports the incarnation's end, whose goroutine may end with it.
 func (s *slot) ended(inc *incarnation, err error) {
+	inc.stop(ErrReplaced)
 	inc.heartStops()
 	s.deep = s.deep || !inc.told.Load()
 	if err != nil && !plain(err) {

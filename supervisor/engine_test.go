@@ -362,8 +362,12 @@ func TestWhoFailedTakesTheNext(t *testing.T) {
 			} else {
 				time.AfterFunc(10*time.Millisecond, func() { e.work <- next })
 			}
-			if s.take() != next || s.left != nil {
-				t.Errorf("soon %v, driven %v: it took something else, or holds on to %v", soon, isDriven, s.left)
+			inc, ok := s.soon()
+			if !ok {
+				inc = <-e.work
+			}
+			if inc != next || s.left != nil || ok != (soon && isDriven) {
+				t.Errorf("soon %v, driven %v: %v, and it holds on to %v", soon, isDriven, ok, s.left)
 			}
 		}
 	}

@@ -156,7 +156,7 @@ func (e *PanicError) Stack() string {
 	frames := runtime.CallersFrames(e.stack)
 	for {
 		f, more := frames.Next()
-		if strings.HasSuffix(f.Function, "supervisor.(*incarnation).work") {
+		if callsWorkers(f.Function) {
 			return b.String()
 		}
 		if !strings.HasPrefix(f.Function, "runtime.") && f.Function != "" {
@@ -166,4 +166,9 @@ func (e *PanicError) Stack() string {
 			return b.String()
 		}
 	}
+}
+
+// callsWorkers reports whether that is who calls workers.
+func callsWorkers(function string) bool {
+	return strings.HasSuffix(function, "supervisor.(*slot).Serve") || strings.HasSuffix(function, "supervisor.(*incarnation).work")
 }

@@ -164,11 +164,12 @@ func (f *feed) mayTakeStack(now time.Time) bool {
 }
 
 // findStack looks through a dump of all goroutines for the one that runs inc:
-// the frame of its work shows the receiver's address.
+// the frame of its slot shows the receiver's address. What has ended meanwhile
+// has none: the slot may run another.
 func findStack(inc *incarnation) string {
-	frame := fmt.Appendf(nil, "(*incarnation).work(%p", inc)
+	frame := fmt.Appendf(nil, "(*slot).Serve(%p", inc.slot.Load())
 	for _, stack := range bytes.Split(allStacks(), []byte("\n\n")) {
-		if bytes.Contains(stack, frame) {
+		if bytes.Contains(stack, frame) && inc.fate.Load() != fateEnded {
 			return string(stack)
 		}
 	}

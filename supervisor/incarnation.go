@@ -46,8 +46,8 @@ type incarnation struct {
 	ctx  context.Context // the child's
 	stop context.CancelCauseFunc
 
-	heart   *heart        // nil if it owes no beats
-	renewed chan struct{} // holds a token when its prober must look at its Spec anew; nil while it has none
+	heart   *heart               // nil if it owes no beats
+	slot    atomic.Pointer[slot] // in whose goroutine it runs; nil before
 	readied atomic.Bool
 	told    atomic.Bool // to stop
 	deep    bool        // its goroutine's stack is large enough to see to inputs; set before run
@@ -129,6 +129,8 @@ func (inc *incarnation) begin(s *slot) RunFunc {
 		s.ended(inc, inc.supervise())
 	case inc.tree.opts.ProfileLabels:
 		inc.labelled(s, spec.Run)
+	case s.wary:
+		inc.work(s, spec.Run)
 	default:
 		return spec.Run
 	}
@@ -170,7 +172,6 @@ func (inc *incarnation) work(s *slot, run RunFunc) {
 		if value := recover(); value != nil {
 			err = Recovered(value)
 		}
-		inc.stop(ErrReplaced)
 		s.ended(inc, err)
 	}()
 	err = run(inc.ctx, inc.ready)

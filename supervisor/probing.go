@@ -16,6 +16,7 @@ type prober struct {
 	Probe // with its defaults
 	inc   *incarnation
 	care  *care
+	newer <-chan struct{} // the Spec has changed
 
 	err       error // of the last check
 	is        marks // what err says besides
@@ -29,6 +30,9 @@ type prober struct {
 
 // A care is what outlives the incarnations of a probed child.
 type care struct {
+	attends uint64        // the incarnation that was probed last; of who drives, as is renewed
+	renewed chan struct{} // its: holds a token when its prober must look at the Spec anew
+
 	mu    sync.Mutex           // guards all below
 	tried map[string]time.Time // when each remedy was begun last
 	state ProbeState
@@ -72,9 +76,22 @@ func (r *runner) attend(ch *child) {
 		c = &care{tried: make(map[string]time.Time)}
 		ch.unit.care.Store(c)
 	}
-	ch.unit.inc.renewed = make(chan struct{}, 1)
-	p := &prober{inc: ch.unit.inc, care: c, attempts: make(map[string]int)}
+	c.attends, c.renewed = ch.incarnation, make(chan struct{}, 1)
+	p := &prober{inc: ch.unit.inc, care: c, newer: c.renewed, attempts: make(map[string]int)}
 	r.probers.Go(p.run)
+}
+
+// renew has the prober of that incarnation, if it has one, look at the Spec
+// anew.
+func (c *care) renew(number uint64) bool {
+	if c == nil || c.attends != number {
+		return false
+	}
+	select {
+	case c.renewed <- struct{}{}:
+	default:
+	}
+	return true
 }
 
 // run climbs the ladder: check, remedies, restart.
@@ -105,7 +122,7 @@ func (p *prober) pause() bool {
 		select {
 		case <-due:
 			return true
-		case <-p.inc.renewed:
+		case <-p.newer:
 		case <-p.inc.ctx.Done():
 			return false
 		}

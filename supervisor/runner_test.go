@@ -38,7 +38,7 @@ func newTestRunnerOf(t *testing.T, children ...Spec) *runner {
 
 func TestCallsLeftAtTheEndAreAnswered(t *testing.T) { // S30
 	r := newTestRunner(t, 0)
-	c := &call{op: opChildren, answer: make(chan error, 1)}
+	c := newCall(opChildren, "")
 	if !r.post(&input{kind: asked, call: c}) {
 		t.Fatal("the call was not taken")
 	}

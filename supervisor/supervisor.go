@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -58,6 +59,7 @@ type Supervisor struct {
 	incidents incidents
 	ghosts    ghosts
 	turns     turns
+	answers   sync.Pool // channels that calls were answered by: chan error, empty
 	changed   broadcast // rings after every change of a node, while somebody listens
 
 	status   atomic.Int32 // the root's, by its own children
@@ -85,7 +87,7 @@ func New(spec Spec, opts Options) (*Supervisor, error) {
 	spec = spec.clone()
 	opts.EventBuffer = orDefault(opts.EventBuffer, DefaultEventBuffer)
 	opts.MaxAbandoned = orDefault(opts.MaxAbandoned, DefaultMaxAbandoned)
-	s := &Supervisor{opts: opts, root: &child{spec: &spec, path: spec.Name}, since: time.Now()}
+	s := &Supervisor{opts: opts, root: &child{spec: &spec, path: spec.Name, bonds: &loose}, since: time.Now()}
 	s.root.unit.spec.Store(&spec)
 	return s, nil
 }
