@@ -22,7 +22,7 @@ type core struct {
 	random func() float64   // in [0, 1)
 	haunts func(*child) int // how many abandoned incarnations a new child finds at its path
 
-	newIncident func() *trouble // never the same, over the whole tree
+	newIncident func() *trouble // never the same, over the whole tree; one is involved in it
 
 	siblings
 	stops  queue // running children that must stop, each once the one after it is gone

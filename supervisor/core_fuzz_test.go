@@ -79,6 +79,7 @@ type fuzzWorld struct {
 	finished bool
 	added    int
 	involved map[*trouble]int
+	untold   map[*trouble]bool // incidents that have not been noted anything of
 	last     incidents
 	limit    int // the most restarts that were ever allowed
 	pauses   map[*child]pause
@@ -99,12 +100,12 @@ type fuzzRun struct {
 
 func newFuzzWorld(t *testing.T, b *fuzzBytes) *fuzzWorld {
 	w := &fuzzWorld{t: t, bytes: b, now: time.Unix(1e9, 0), pauses: map[*child]pause{},
-		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, excused: map[*child]bool{}, loner: map[*child]bool{}, over: map[*child]bool{}, answered: map[*call]int{}, involved: map[*trouble]int{}, said: map[string]bool{}}
+		live: map[*child]*fuzzRun{}, starts: map[*child]int{}, everUp: map[*child]bool{}, excused: map[*child]bool{}, loner: map[*child]bool{}, over: map[*child]bool{}, answered: map[*call]int{}, involved: map[*trouble]int{}, untold: map[*trouble]bool{}, said: map[string]bool{}}
 	spec := w.spec()
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.last.begin})
+	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.newIncident})
 	w.core.random = func() float64 { return 0.5 }
 	fmt.Fprintf(&w.log, "%v concurrent=%v strict=%v %v quorum=%d auto=%v\n", spec.Strategy, spec.Concurrent, spec.Strict, spec.Intensity, spec.Quorum, spec.AutoShutdown)
 	for i := range spec.Children {
@@ -544,6 +545,7 @@ func (w *fuzzWorld) check(a action) {
 	if w.finished && a.do != reply {
 		w.fail("action after the end")
 	}
+	w.mustBeTold(a)
 	switch a.do {
 	case emit:
 		if a.event == EventParked {
@@ -801,6 +803,22 @@ func (w *fuzzWorld) isNoFailure(run *fuzzRun, err error) bool {
 	}
 	_, gaveUp := err.(*IntensityError)
 	return err == nil || err == ErrAutoShutdown || ignored || gaveUp && w.core.spec.Strict
+}
+
+func (w *fuzzWorld) newIncident() *trouble {
+	t := w.last.begin()
+	w.involved[t], w.untold[t] = 1, true
+	return t
+}
+
+// mustBeTold: what an incident began with comes before all that happens in it.
+func (w *fuzzWorld) mustBeTold(a action) {
+	if a.do == emit && a.within.notes(a.event) {
+		delete(w.untold, a.within)
+	}
+	if w.untold[a.within] {
+		w.fail("action %d within incident %d, which nobody was told of", a.do, a.within.id)
+	}
 }
 
 func (w *fuzzWorld) joined(a action) {

@@ -7,23 +7,20 @@ package supervisor
 
 // troubled involves a child in the incident of its failure. Who starts one by
 // hand is told of its failure, and nobody else need be.
+//
+// That is the one that came up from below, the child's last one if it has not
+// settled since (at first the one in which the supervisor was started), or else
+// a new one.
 func (c *core) troubled(ch *child, end ending) {
-	if ch.manual == nil {
-		c.involve(ch, c.incidentOf(ch, end))
-	}
-}
-
-// incidentOf returns the incident that a failure belongs to: the one that came
-// up from below, the child's last one if it has not settled since (at first the
-// one in which the supervisor was started), or else a new one.
-func (c *core) incidentOf(ch *child, end ending) *trouble {
 	switch {
+	case ch.manual != nil:
 	case end.incident != nil:
-		return end.incident
+		c.involve(ch, end.incident)
 	case ch.incident != nil && (ch.involved || !c.settled(ch)):
-		return ch.incident
+		c.involve(ch, ch.incident)
+	default:
+		ch.incident, ch.involved = c.newIncident(), true
 	}
-	return c.newIncident()
 }
 
 func (c *core) involve(ch *child, incident *trouble) {
@@ -47,11 +44,12 @@ func (c *core) dismiss(ch *child, well bool) {
 // hold keeps the incident over which the supervisor fails from ending before
 // the supervisor above has taken it over.
 func (c *core) hold() {
+	c.held = true
 	if c.incident == nil {
 		c.incident = c.newIncident()
+	} else {
+		c.act(join, nil)
 	}
-	c.held = true
-	c.act(join, nil)
 }
 
 // incidentNow returns what an action about ch, or about the supervisor itself

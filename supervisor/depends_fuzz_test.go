@@ -42,7 +42,7 @@ func newDependsWorld(t *testing.T, data []byte) *fuzzWorld {
 	if err := spec.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.last.begin})
+	w.core = newCore(w.now, &spec, "root", surroundings{haunts: w.ghostsOf, newIncident: w.newIncident})
 	w.core.random = func() float64 { return float64(w.bytes.next()) / 256 }
 	w.log.Reset()
 	fmt.Fprintf(&w.log, "%v quorum=%d auto=%v\n", spec.Intensity, spec.Quorum, spec.AutoShutdown)

@@ -126,17 +126,19 @@ type incidents struct {
 type trouble struct {
 	id uint64
 
-	story       atomic.Pointer[story] // nil: none yet, or it is listed no more; changed with mu held
-	mu          sync.Mutex            // guards all below
-	path        string                // of what failed first; "" until then
-	incarnation uint64
-	cause       error
-	began       time.Time
-	ended       time.Time
-	failures    int32
-	involved    int32
-	supervisor  bool // failed first, not a worker
-	healed      bool
+	path        string // of what failed first; "" until it is listed
+	incarnation uint64 // its
+
+	story      atomic.Pointer[story] // nil: none yet, or it is listed no more; changed with mu held
+	mu         sync.Mutex            // guards all below
+	began      time.Time
+	took       time.Duration // if it is over
+	cause      error
+	failures   int32
+	involved   int32
+	supervisor bool // failed first, not a worker
+	over       bool
+	healed     bool
 }
 
 // A story is what an incident did beyond its first failure.
@@ -154,9 +156,12 @@ func (t *trouble) number() uint64 {
 	return t.id
 }
 
-// begin makes a new one and lists it, in the place of the one that is oldest.
-func (l *incidents) begin() *trouble {
-	t := &trouble{id: l.count.Add(1)}
+// begin makes a new one, in which who begins it is involved. Nobody else has it
+// before the first event is noted.
+func (l *incidents) begin() *trouble { return &trouble{id: l.count.Add(1), involved: 1} }
+
+// list puts t in the place of the one that is oldest.
+func (l *incidents) list(t *trouble) {
 	place := l.place(t)
 	for old := place.Load(); old == nil || old.id < t.id; old = place.Load() {
 		if place.CompareAndSwap(old, t) {
@@ -164,7 +169,6 @@ func (l *incidents) begin() *trouble {
 			break
 		}
 	}
-	return t
 }
 
 func (l *incidents) place(t *trouble) *atomic.Pointer[trouble] { return &l.ring[t.id%maxIncidents] }
@@ -181,14 +185,18 @@ func (t *trouble) strip() {
 }
 
 // note adds an event to t, of ch or of a supervisor itself; failed says that it
-// is a failure. It adds to the story first and looks then whether t is listed,
-// as begin does it the other way round: one of them finds what the other did.
+// is a failure. The first one takes no lock, and lists t. It adds to the story
+// first and looks then whether t is listed, as list does it the other way round:
+// one of them finds what the other did.
 func (l *incidents) note(t *trouble, e *Event, ch *child, failed bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.note(e, ch, failed)
+	if t.path == "" {
+		t.first(e, ch, failed)
+		l.list(t)
+	} else {
+		t.note(e, ch, failed)
+	}
 	if t.story.Load() != nil && l.place(t).Load() != t {
-		t.story.Store(nil)
+		t.strip()
 	}
 }
 
@@ -197,7 +205,7 @@ func (t *trouble) join() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.involved++
-	t.ended, t.healed = time.Time{}, false
+	t.over, t.healed = false, false
 }
 
 // leave counts one less, and reports whether that was the last and all is well.
@@ -207,7 +215,7 @@ func (t *trouble) leave(now time.Time, well bool) (healed bool) {
 	if t.involved--; t.involved > 0 {
 		return false
 	}
-	t.ended, t.healed = now, well
+	t.took, t.over, t.healed = now.Sub(t.began), true, well
 	return well
 }
 
@@ -230,12 +238,12 @@ func (t *trouble) notes(kind EventKind) bool {
 }
 
 func (t *trouble) note(e *Event, ch *child, failed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if failed {
 		t.failures++
 	}
 	switch ended := e.Kind == EventExited || e.Kind == EventStartFailed; {
-	case t.path == "":
-		t.first(e, ch)
 	case failed && t.failures == 1: // it was told to stop over it first
 		t.cause = orDefault(e.Err, errReturned)
 	case ended:
@@ -246,9 +254,13 @@ func (t *trouble) note(e *Event, ch *child, failed bool) {
 	}
 }
 
-func (t *trouble) first(e *Event, ch *child) {
+// first notes what the incident begins with.
+func (t *trouble) first(e *Event, ch *child, failed bool) {
 	t.began, t.path, t.incarnation, t.cause = e.Time, e.Path, e.Incarnation, orDefault(e.Err, errReturned)
 	t.supervisor = e.Supervisor
+	if failed {
+		t.failures = 1
+	}
 	if ch == nil {
 		return
 	}
@@ -297,9 +309,7 @@ func (l *incidents) all() []Incident {
 		if t == nil {
 			continue
 		}
-		if i := t.now(); i.Path != "" { // else nothing has happened in it yet
-			all = append(all, i)
-		}
+		all = append(all, t.now())
 	}
 	slices.SortFunc(all, func(a, b Incident) int { return cmp.Compare(a.ID, b.ID) })
 	return all
@@ -310,7 +320,10 @@ func (t *trouble) now() Incident {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i := Incident{ID: t.id, Began: t.began, Path: t.path, Incarnation: t.incarnation, Cause: t.cause,
-		Failures: int(t.failures), Ended: t.ended, Healed: t.healed}
+		Failures: int(t.failures), Healed: t.healed}
+	if t.over {
+		i.Ended = t.began.Add(t.took)
+	}
 	if s := t.story.Load(); s != nil {
 		i.Before, i.Decisions, i.Down = slices.Clone(s.before), slices.Clone(s.decisions), slices.Clone(s.down)
 		i.DownTotal = s.downTotal

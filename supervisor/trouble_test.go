@@ -20,7 +20,7 @@ func TestUnlistedIncidentIsSmall(t *testing.T) { // S35
 		t.Errorf("listed it has %d decisions and took down %d", len(i.Decisions), len(i.Down))
 	}
 	for range maxIncidents {
-		l.begin()
+		l.list(l.begin())
 	}
 	if first.story.Load() != nil {
 		t.Error("unlisted it keeps its story")
@@ -57,7 +57,7 @@ func TestIncidentNotedWhileItIsUnlistedIsSmall(t *testing.T) { // S35
 			}
 		}()
 		for range maxIncidents {
-			l.begin()
+			l.list(l.begin())
 		}
 		<-done
 		if n := len(first.now().Decisions); n > 0 {
