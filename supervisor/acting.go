@@ -74,7 +74,23 @@ func (r *runner) start(ch *child, incident *trouble) {
 	if o := u.inc.orders; o != nil {
 		o.incident.Store(incident)
 	}
-	r.engine.start(u.inc, r.driver)
+	if !r.driver.takes(u.inc) {
+		r.hand(u.inc)
+	}
+}
+
+// hand hands an incarnation over to a slot, with those of the same round: one by
+// one, who sends and who receives would keep each other from the channel.
+func (r *runner) hand(inc *incarnation) {
+	if r.handful = append(r.handful, inc); len(r.handful) == handful {
+		r.handOver()
+	}
+}
+
+func (r *runner) handOver() {
+	r.engine.start(r.handful)
+	clear(r.handful)
+	r.handful = r.handful[:0]
 }
 
 // respec shows the child's new Spec to those outside the loop. A probe that is

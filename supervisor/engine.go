@@ -82,12 +82,9 @@ func (e *engine) reserve(n int) {
 	e.spare -= n
 }
 
-// start has inc run, in the goroutine of by if that is free: it need not be
-// woken.
-func (e *engine) start(inc *incarnation, by *slot) {
-	if by != nil && by.next == nil {
-		by.next = inc
-	} else {
+// start has them run, each in a slot that its child has.
+func (e *engine) start(incs []*incarnation) {
+	for _, inc := range incs {
 		e.work <- inc
 	}
 }
@@ -283,6 +280,16 @@ func (s *slot) fell() {
 	}
 	s.wary = true
 	s.returned(err)
+}
+
+// takes has inc run next in the goroutine of the slot, which makes the steps and
+// need not be woken, if it has nothing to run yet. There may be no slot.
+func (s *slot) takes(inc *incarnation) bool {
+	if s == nil || s.next != nil {
+		return false
+	}
+	s.next = inc
+	return true
 }
 
 // soon returns what the slot is to do next, unless it must wait for that. After

@@ -24,7 +24,8 @@ type runner struct {
 	access access
 	core   *core
 
-	driver    *slot // whose goroutine makes the steps; nil for the loop's, and others
+	driver    *slot          // whose goroutine makes the steps; nil for the loop's, and others
+	handful   []*incarnation // started in this round; not in the hands of slots yet
 	timer     *time.Timer
 	armed     time.Time    // when timer fires; zero if it is not set
 	groupNext atomic.Int64 // when a group that waits for a backoff is due, as unit.next
@@ -138,6 +139,10 @@ func dieOfBug() {
 // see to what others have to say has something else to do.
 const fewRounds = 4
 
+// handful is how many incarnations are handed over to slots at once: the first
+// of them should not wait for a long round.
+const handful = 32
+
 // drive steps through the first inputs, if there are any, and then through those
 // that wait, batch by batch, and shows what came of each. It returns true if the
 // caller still drives, after so many rounds or because the supervisor is over:
@@ -165,6 +170,7 @@ func (r *runner) round(inputs []input) {
 			r.step(now, &inputs[i])
 		}
 	}
+	r.handOver()
 	r.watch.idle()
 	r.show()
 }
