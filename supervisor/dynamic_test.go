@@ -478,6 +478,36 @@ func callAtRandom(t *testing.T, sup *supervisor.Supervisor, seed uint64) {
 	}
 }
 
+// TestALateAnswerIsNobodyElses: who stops waiting for one leaves nothing behind
+// that another could take for its own.
+func TestALateAnswerIsNobodyElses(t *testing.T) { // S30
+	synctest.Test(t, func(t *testing.T) {
+		tree := suptest.Start(t, supervisor.Spec{Name: "app", Children: []supervisor.Spec{}}, supervisor.Options{})
+		takes := func(d time.Duration, err error) supervisor.Spec {
+			return supervisor.Spec{Run: func(ctx context.Context, ready func()) error {
+				time.Sleep(d)
+				if err != nil {
+					return err
+				}
+				ready()
+				<-ctx.Done()
+				return nil
+			}}
+		}
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			if _, err := tree.Add(ctx, "app", takes(time.Second, errors.New("fails"))); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the first Add returned %v, want that its context ended", err)
+			}
+			cancel()
+			began := time.Now()
+			if _, err := tree.Add(t.Context(), "app", takes(2*time.Second, nil)); err != nil || time.Since(began) != 2*time.Second {
+				t.Errorf("the second Add returned %v after %v, want nil after 2s", err, time.Since(began))
+			}
+		}
+	})
+}
+
 // TestSparedGoroutinesAreFewAndUsedAgain: those of children that were removed
 // wait for others that are added, up to 32 of them.
 func TestSparedGoroutinesAreFewAndUsedAgain(t *testing.T) { // S30
