@@ -82,15 +82,15 @@ func (r *runner) start(ch *child, incident *trouble) {
 // hand hands an incarnation over to a slot, with those of the same round: one by
 // one, who sends and who receives would keep each other from the channel.
 func (r *runner) hand(inc *incarnation) {
-	if r.handful = append(r.handful, inc); len(r.handful) == handful {
+	if r.started = append(r.started, inc); len(r.started) == handful {
 		r.handOver()
 	}
 }
 
 func (r *runner) handOver() {
-	r.engine.start(r.handful)
-	clear(r.handful)
-	r.handful = r.handful[:0]
+	r.engine.start(r.started)
+	clear(r.started)
+	r.started = r.started[:0]
 }
 
 // respec shows the child's new Spec to those outside the loop. A probe that is
@@ -98,7 +98,7 @@ func (r *runner) handOver() {
 func (r *runner) respec(ch *child) {
 	spec := ch.spec
 	ch.unit.spec.Store(spec)
-	if ch.state == Ready && !ch.unit.care.Load().renew(ch.incarnation) && spec.Probe != nil {
+	if ch.state == Ready && !ch.unit.care.Load().nudge(ch.incarnation) && spec.Probe != nil {
 		r.attend(ch)
 	}
 }

@@ -85,7 +85,7 @@ func (c *call) followUp(ctx context.Context, path string) (errs []error) {
 	for _, change := range c.changes {
 		select {
 		case err := <-change.answer:
-			if err != nil && !errors.Is(err, ErrIgnore) {
+			if err != nil && !saysIgnore(err) {
 				errs = append(errs, err)
 			}
 		case <-ctx.Done():
@@ -103,4 +103,11 @@ func (c *call) followUp(ctx context.Context, path string) (errs []error) {
 		}
 	}
 	return errs
+}
+
+// saysIgnore reports whether the answer is that there is nothing to run. It asks
+// no method of err, which may be the worker's own.
+func saysIgnore(err error) bool {
+	answer, ok := err.(*pathError)
+	return ok && answer.err == ErrIgnore
 }

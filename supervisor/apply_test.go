@@ -595,6 +595,20 @@ func TestGroupOfARevision(t *testing.T) { // S31, S42
 	})
 }
 
+// TestApplyAsksNoWorkersError: its methods may panic, and who applies would die
+// of it.
+func TestApplyAsksNoWorkersError(t *testing.T) { // S31
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForOne, nil)
+		spec := w.spec()
+		spec.Children = append(spec.Children, suptest.NewWorker().Starts(suptest.Attempt{Err: explosive{}}).Spec("d"))
+		var at interface{ Unwrap() []error }
+		if err := w.Apply(t.Context(), spec); !errors.As(err, &at) || len(at.Unwrap()) != 1 || errors.Unwrap(at.Unwrap()[0]) != error(explosive{}) {
+			t.Errorf("Apply returned a %T, want the failure of app/d", err)
+		}
+	})
+}
+
 // TestApplyAwaitsTheGroup: each that restarts is ready then, or its error told.
 func TestApplyAwaitsTheGroup(t *testing.T) { // S31
 	synctest.Test(t, func(t *testing.T) {

@@ -27,10 +27,11 @@ func (call *call) change(op operation, ch *child) *call {
 }
 
 func newCall(op operation, name string) *call {
-	return newCallBy(make(chan error, 1), op, name)
+	return newCallFor(make(chan error, 1), op, name)
 }
 
-func newCallBy(answer chan error, op operation, name string) *call {
+// newCallFor makes one that is answered there.
+func newCallFor(answer chan error, op operation, name string) *call {
 	c := &call{op: op, name: name, answer: answer}
 	if op == opChildren || op == opApply {
 		c.outcome = &outcome{}

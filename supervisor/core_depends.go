@@ -101,13 +101,14 @@ func (c *core) unlink(ch *child) {
 		tie(ch, on, -1)
 		delete(on.neededBy, ch)
 	}
-	if ch.linked() {
-		ch.needs = nil
-	}
+	ch.needs = nil
 }
 
 // isolate also makes nobody depend on ch.
 func (c *core) isolate(ch *child) {
+	if !ch.linked() {
+		return
+	}
 	c.unlink(ch)
 	for by := range ch.neededBy {
 		tie(by, ch, -1)

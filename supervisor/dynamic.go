@@ -95,7 +95,7 @@ func (s *Supervisor) newCall(op operation, name string) *call {
 	if !ok {
 		answer = make(chan error, 1)
 	}
-	return newCallBy(answer, op, name)
+	return newCallFor(answer, op, name)
 }
 
 // do hands the call over and waits for the answer.

@@ -116,7 +116,7 @@ func TestPanicsAreCaught(t *testing.T) { // S6
 }
 
 // TestOnlyTheFirstPanicTakesANewGoroutine: a worker that panics again and again
-// costs no goroutine each time, and its stacks look the same.
+// in the same slot costs no goroutine each time, and its stacks look the same.
 func TestOnlyTheFirstPanicTakesANewGoroutine(t *testing.T) { // S6
 	synctest.Test(t, func(t *testing.T) {
 		const panics = 5

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"context"
 	"math"
-	"runtime"
 	"runtime/pprof"
 	"sync"
 	"sync/atomic"
@@ -91,7 +90,9 @@ func (e *engine) start(incs []*incarnation) {
 
 // release takes the slot back from a child whose incarnation, if it had any, has
 // ended. For the last time, its goroutine ends while others still stop; where
-// others use another engine by now, all that are spare end.
+// others use another engine by now, all that are spare end. Where too many are,
+// one ends besides: children that grew many by one, and are removed one by one,
+// leave few.
 func (e *engine) release(last bool) {
 	surplus := 0
 	e.mu.Lock()
@@ -170,7 +171,7 @@ func (e *engine) rack(n int) {
 	r.sup = suture.New(e.path, suture.Spec{
 		EventHook:         func(suture.Event) {},
 		FailureThreshold:  math.MaxFloat64,
-		PassThroughPanics: true, // ours are caught in the incarnation; what is left is a bug
+		PassThroughPanics: true, // those of workers are caught by slots; what is left is a bug
 	})
 	for i := range slots {
 		slots[i].rack = r
@@ -217,131 +218,6 @@ func (s *supply) String() string { return s.engine.path }
 func (s *supply) Serve(context.Context) error {
 	s.engine.rack(s.slots)
 	return suture.ErrDoNotRestart
-}
-
-// A slot is a goroutine for incarnations, as a suture service. It runs one after
-// the other, each a fresh value.
-type slot struct {
-	rack *rack
-	inc  *incarnation // whose worker Serve has called; nil: none
-	next *incarnation // by its own goroutine
-	left *inbox       // where its last failure waits for who drives; nil: nowhere
-	deep bool         // its goroutine has seen to inputs, which its first stack is too small for
-	lost bool         // it ran an incarnation that was abandoned
-	wary bool         // a worker has panicked in it, or ended its goroutine
-}
-
-// String spares suture printing the whole value.
-func (s *slot) String() string { return s.rack.engine.path }
-
-// Serve runs incarnations until the slot is not needed, or lost with one that
-// was abandoned. It waits for them and calls their workers by itself, with
-// nothing but s to remember meanwhile. The collector goes through the stacks of
-// all who idle, and a frame more, or a pointer in one, is a good part of that;
-// and in a deeper frame, waiting would outgrow some stacks' first size.
-func (s *slot) Serve(context.Context) error {
-	defer s.fell()
-	for s.deep = false; !s.lost; {
-		inc, ok := s.soon()
-		if !ok {
-			inc = <-s.rack.engine.work
-		}
-		if inc == nil {
-			break
-		}
-		inc.slot.Store(s)
-		inc.deep = s.deep
-		if run := inc.begin(s); run != nil {
-			s.inc = inc
-			s.returned(run(inc.ctx, inc.ready))
-		}
-	}
-	s.rack.leave()
-	return suture.ErrDoNotRestart
-}
-
-// returned reports the end of the worker that Serve has called.
-func (s *slot) returned(err error) {
-	inc := s.inc
-	s.inc = nil
-	s.ended(inc, err)
-}
-
-// fell reports the end of the worker that Serve has called if it was a panic,
-// or the goroutine's. suture calls Serve again, in another goroutine. A worker
-// that panicked once may do so often, so it gets the frame that it was spared.
-func (s *slot) fell() {
-	if s.inc == nil {
-		return
-	}
-	err := errGoexit
-	if value := recover(); value != nil {
-		err = Recovered(value)
-	}
-	s.wary = true
-	s.returned(err)
-}
-
-// takes has inc run next in the goroutine of the slot, which makes the steps and
-// need not be woken, if it has nothing to run yet. There may be no slot.
-func (s *slot) takes(inc *incarnation) bool {
-	if s == nil || s.next != nil {
-		return false
-	}
-	s.next = inc
-	return true
-}
-
-// soon returns what the slot is to do next, unless it must wait for that. After
-// a failure that somebody else sees to, just now, others go first for some
-// turns: to sleep, and to be woken by who makes the steps, would take both of
-// them longer than all else does.
-func (s *slot) soon() (next *incarnation, ok bool) {
-	if inc := s.next; inc != nil {
-		s.next = nil
-		return inc, true
-	}
-	left := s.left
-	s.left = nil
-	for turn := 0; turn < wakeful && left.isDriven(); turn++ {
-		select {
-		case inc := <-s.rack.engine.work:
-			return inc, true
-		default:
-			runtime.Gosched()
-		}
-	}
-	return nil, false
-}
-
-// ended reports the incarnation's end, whose goroutine may end with it.
-func (s *slot) ended(inc *incarnation, err error) {
-	inc.stop(ErrReplaced)
-	inc.heartStops()
-	s.deep = s.deep || !inc.told.Load()
-	if err != nil && !plain(err) {
-		s.judged(inc, err)
-		return
-	}
-	s.over(inc, judge(inc, err))
-}
-
-// judged is ended with an error whose methods may end the goroutine. It is not
-// inlined, so that its frame is on no stack of one that stops as it was told to:
-// such a stack would outgrow its first size for it.
-//
-//go:noinline
-func (s *slot) judged(inc *incarnation, err error) {
-	end := ending{err: errUnreadable}
-	defer func() { s.over(inc, end) }()
-	end = judge(inc, err)
-}
-
-func (s *slot) over(inc *incarnation, end ending) {
-	if !inc.end(s, end) {
-		s.lost = true
-		s.rack.engine.found()
-	}
 }
 
 // What suture's services return to be over for good, and to have the supervisor

@@ -263,11 +263,27 @@ func TestAbandonedBeforeItRan(t *testing.T) { // S27
 		r.engine.replace()
 		ch.unit.spec.Store(&successor)
 		s := &slot{rack: &rack{engine: r.engine}}
-		if run := inc.begin(s); run != nil {
-			inc.work(s, run)
+		if run := s.begin(inc); run != nil {
+			s.returned(run(inc.ctx, inc.ready))
 		}
 		if called || !s.lost || r.engine.lost != 0 || r.tree.ghosts.total.Load() != 0 {
 			t.Errorf("called %v; the slot is lost: %v; %d lost, %d ghosts", called, s.lost, r.engine.lost, r.tree.ghosts.total.Load())
+		}
+	}
+}
+
+// TestOnlyOursCallWorkers: whose names only look like ours is part of a worker.
+func TestOnlyOursCallWorkers(t *testing.T) { // S6
+	for function, want := range map[string]bool{
+		"github.com/coppice-go/coppice/supervisor.(*slot).Serve":               true,
+		"github.com/coppice-go/coppice/supervisor.(*slot).guarded":             true,
+		"github.com/coppice-go/coppice/supervisor.(*slot).returned":            false,
+		"github.com/coppice-go/coppice/supervisor_test.(*slot).Serve":          false,
+		"example.com/github.com/coppice-go/coppice/supervisor.T.(*slot).Serve": false,
+		"example.com/mysupervisor.(*slot).Serve":                               false,
+	} {
+		if got := callsWorkers(function); got != want {
+			t.Errorf("%s calls workers: %v, want %v", function, got, want)
 		}
 	}
 }

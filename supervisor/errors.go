@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"strings"
 )
@@ -170,5 +171,9 @@ func (e *PanicError) Stack() string {
 
 // callsWorkers reports whether that is who calls workers.
 func callsWorkers(function string) bool {
-	return strings.HasSuffix(function, "supervisor.(*slot).Serve") || strings.HasSuffix(function, "supervisor.(*incarnation).work")
+	of, found := strings.CutPrefix(function, here)
+	return found && (of == ".(*slot).Serve" || of == ".(*slot).guarded")
 }
+
+// here is the path of this package.
+var here = reflect.TypeFor[slot]().PkgPath()

@@ -147,7 +147,7 @@ const (
 // stackOf returns the stack of an incarnation's goroutine if it can be had
 // cheaply enough, "" otherwise. It must not be called by a loop.
 func (f *feed) stackOf(inc *incarnation) string {
-	if runtime.NumGoroutine() >= stackGoroutines || !f.mayTakeStack(time.Now()) {
+	if inc.slot.Load() == nil || runtime.NumGoroutine() >= stackGoroutines || !f.mayTakeStack(time.Now()) {
 		return ""
 	}
 	return findStack(inc)
@@ -167,7 +167,7 @@ func (f *feed) mayTakeStack(now time.Time) bool {
 // the frame of its slot shows the receiver's address. What has ended meanwhile
 // has none: the slot may run another.
 func findStack(inc *incarnation) string {
-	frame := fmt.Appendf(nil, "(*slot).Serve(%p", inc.slot.Load())
+	frame := fmt.Appendf(nil, "%s.(*slot).Serve(%p", here, inc.slot.Load())
 	for _, stack := range bytes.Split(allStacks(), []byte("\n\n")) {
 		if bytes.Contains(stack, frame) && inc.fate.Load() != fateEnded {
 			return string(stack)

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"runtime/pprof"
 	"sync/atomic"
 	"time"
 )
@@ -116,38 +115,9 @@ func (o *orders) latest() time.Time {
 	return time.Time{}
 }
 
-// begin runs a supervisor, in the goroutine of slot, or returns what a worker
-// runs: its own frame is not on the worker's stack then. One that was abandoned
-// before it had a processor is over: its Spec, read before its fate, may be that
-// of whoever replaced it.
-func (inc *incarnation) begin(s *slot) RunFunc {
-	spec := inc.spec()
-	switch {
-	case inc.fate.Load() == fateAbandoned:
-		s.ended(inc, nil)
-	case inc.orders != nil:
-		s.ended(inc, inc.supervise())
-	case inc.tree.opts.ProfileLabels:
-		inc.labelled(s, spec.Run)
-	case s.wary:
-		inc.work(s, spec.Run)
-	default:
-		return spec.Run
-	}
-	return nil
-}
-
-// labelled is not inlined, so that its frame is on no stack that needs it not.
-//
-//go:noinline
-func (inc *incarnation) labelled(s *slot, run RunFunc) {
-	pprof.Do(inc.ctx, pprof.Labels("path", inc.child.path), func(context.Context) { inc.work(s, run) })
-}
-
 // supervise runs the children. Bugs of this package are not caught: a broken
 // tree must not look alive.
 func (inc *incarnation) supervise() error {
-	defer inc.stop(ErrReplaced)
 	r := newRunner(inc)
 	inc.child.unit.below.Store(r)
 	if inc.spec() != r.core.spec { // it came while r was made, and whoever brought it did not find r
@@ -158,23 +128,6 @@ func (inc *incarnation) supervise() error {
 		inc.orders.fell = r.core.incident
 	}
 	return err
-}
-
-// work calls the worker, and reports its end even when that ends the goroutine.
-// It is not inlined, so that its frame, with this incarnation as its argument,
-// can be found in a stack dump. It is the only frame of ours below the worker's
-// that a stack must hold, besides Serve: memory per child depends on it.
-//
-//go:noinline
-func (inc *incarnation) work(s *slot, run RunFunc) {
-	err := errGoexit
-	defer func() {
-		if value := recover(); value != nil {
-			err = Recovered(value)
-		}
-		s.ended(inc, err)
-	}()
-	err = run(inc.ctx, inc.ready)
 }
 
 // ready tells the supervisor above, once.

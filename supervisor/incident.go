@@ -126,11 +126,11 @@ type incidents struct {
 type trouble struct {
 	id uint64
 
-	path        string // of what failed first; "" until it is listed
+	path        string // of what failed first; "" until anything is noted
 	incarnation uint64 // its
 
 	story      atomic.Pointer[story] // nil: none yet, or it is listed no more; changed with mu held
-	mu         sync.Mutex            // guards all below
+	mu         sync.Mutex            // guards all below, once anything is noted
 	began      time.Time
 	took       time.Duration // if it is over
 	cause      error

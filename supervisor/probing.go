@@ -30,8 +30,8 @@ type prober struct {
 
 // A care is what outlives the incarnations of a probed child.
 type care struct {
-	attends uint64        // the incarnation that was probed last; of who drives, as is renewed
-	renewed chan struct{} // its: holds a token when its prober must look at the Spec anew
+	attends uint64        // the incarnation that was probed last; of who drives, as is nudges
+	nudges  chan struct{} // its: holds a token when its prober must look at the Spec anew
 
 	mu    sync.Mutex           // guards all below
 	tried map[string]time.Time // when each remedy was begun last
@@ -76,19 +76,18 @@ func (r *runner) attend(ch *child) {
 		c = &care{tried: make(map[string]time.Time)}
 		ch.unit.care.Store(c)
 	}
-	c.attends, c.renewed = ch.incarnation, make(chan struct{}, 1)
-	p := &prober{inc: ch.unit.inc, care: c, newer: c.renewed, attempts: make(map[string]int)}
+	c.attends, c.nudges = ch.incarnation, make(chan struct{}, 1)
+	p := &prober{inc: ch.unit.inc, care: c, newer: c.nudges, attempts: make(map[string]int)}
 	r.probers.Go(p.run)
 }
 
-// renew has the prober of that incarnation, if it has one, look at the Spec
-// anew.
-func (c *care) renew(number uint64) bool {
+// nudge has the prober of that incarnation, if it has one, look at the Spec anew.
+func (c *care) nudge(number uint64) bool {
 	if c == nil || c.attends != number {
 		return false
 	}
 	select {
-	case c.renewed <- struct{}{}:
+	case c.nudges <- struct{}{}:
 	default:
 	}
 	return true

@@ -25,7 +25,7 @@ type runner struct {
 	core   *core
 
 	driver    *slot          // whose goroutine makes the steps; nil for the loop's, and others
-	handful   []*incarnation // started in this round; not in the hands of slots yet
+	started   []*incarnation // in this round, and not handed over to slots yet
 	timer     *time.Timer
 	armed     time.Time    // when timer fires; zero if it is not set
 	groupNext atomic.Int64 // when a group that waits for a backoff is due, as unit.next
@@ -235,7 +235,7 @@ func (r *runner) end() {
 	r.timer.Stop()
 	for _, in := range r.inbox.close() {
 		if in.call != nil {
-			in.call.answer <- ErrNotRunning
+			in.call.answer <- &pathError{pathOf(r.core.path, in.call.name), ErrNotRunning}
 		}
 	}
 	r.watch.stop()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -45,8 +46,8 @@ func TestCallsLeftAtTheEndAreAnswered(t *testing.T) { // S30
 	r.end()
 	select {
 	case err := <-c.answer:
-		if !errors.Is(err, ErrNotRunning) {
-			t.Errorf("the answer is %v, want ErrNotRunning", err)
+		if !errors.Is(err, ErrNotRunning) || !strings.HasPrefix(err.Error(), r.core.path+": ") {
+			t.Errorf("the answer is %v, want ErrNotRunning with the path", err)
 		}
 	default:
 		t.Error("the call was not answered")

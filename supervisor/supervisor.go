@@ -125,6 +125,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 	released := s.stopWith(ctx, inc)
 	err := inc.supervise()
+	inc.stop(ErrReplaced)
 	<-released
 	s.phase.Store(phaseEnded)
 	s.changed.ring()

@@ -1,6 +1,6 @@
 // Package suptest runs a tree in virtual time. Its tests stand in a
 // testing/synctest bubble, so that backoffs and timeouts pass at once and in
-// order:
+// order. A tree and all who call it must be in the same bubble:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		db := suptest.NewWorker()
