@@ -439,6 +439,26 @@ func TestProbeThatComesBeforeReady(t *testing.T) { // S31, S33
 	})
 }
 
+// TestProbeComesBackToAnotherIncarnation than the one that it was taken from.
+func TestProbeComesBackToAnotherIncarnation(t *testing.T) { // S31, S33
+	synctest.Test(t, func(t *testing.T) {
+		w := startTrio(t, supervisor.OneForOne, nil)
+		check := suptest.NewCheck()
+		with, without := w.spec(), w.spec()
+		with.Children[0].Probe = check.Probe()
+		mustApplyNow(t, w.Tree, with)
+		mustApplyNow(t, w.Tree, without)
+		w.a.Fail(errCrash)
+		w.Sleep(time.Minute)
+		w.requireStarts(t, 2, 1, 1)
+		mustApplyNow(t, w.Tree, with)
+		w.Sleep(30 * time.Second)
+		if got := check.Calls(); got != 3 {
+			t.Errorf("%d checks in 30 s, want 3", got)
+		}
+	})
+}
+
 // mustApplyNow is mustApply that lets no time pass.
 func mustApplyNow(t *testing.T, tree *suptest.Tree, spec supervisor.Spec) {
 	t.Helper()

@@ -47,6 +47,33 @@ func TestAnEventThatNobodyObservesAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestNoStackOfWhatDoesNotRun: of what has not begun, none is looked for; of what
+// has ended, its slot may run another.
+func TestNoStackOfWhatDoesNotRun(t *testing.T) { // S27
+	ran, release := make(chan struct{}), make(chan struct{})
+	r := newTestRunnerOf(t, Spec{Name: "w", Run: Func(func(context.Context) error {
+		close(ran)
+		<-release
+		return nil
+	})})
+	r.drive(nil, nil, 1) // it begins
+	<-ran
+	var f feed
+	var inc incarnation
+	if stack := f.stackOf(&inc); stack != "" || !f.lastStack.IsZero() {
+		t.Errorf("before it began its stack was looked for, and is %q", stack)
+	}
+	inc.slot.Store(r.core.named("w").unit.inc.slot.Load())
+	if stack := findStack(&inc); !strings.Contains(stack, t.Name()) {
+		t.Errorf("the stack of its slot is %q", stack)
+	}
+	inc.fate.Store(fateEnded)
+	if stack := findStack(&inc); stack != "" {
+		t.Errorf("after its end its stack is %q", stack)
+	}
+	close(release)
+}
+
 // TestNoStackAmongTooManyGoroutines: to look for it stops all of them, for
 // longer the more there are. Among five thousand it is found.
 func TestNoStackAmongTooManyGoroutines(t *testing.T) { // S27
