@@ -34,7 +34,6 @@ type engine struct {
 const (
 	backlog  = 128 // starts that wait until a slot is free; one at least: who has the last free slot may end it
 	rackSize = 223 // slots of a rack, and of an engine that is shared, at most: with a supply they just fit into maps for 256
-	wakeful  = 16  // turns of others before a slot sleeps
 	maxSpare = 32  // slots of children that are gone: who removes one often adds another
 )
 

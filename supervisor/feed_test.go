@@ -47,24 +47,35 @@ func TestAnEventThatNobodyObservesAllocatesNothing(t *testing.T) {
 	}
 }
 
+// runUntilReleased returns an incarnation that runs until the channel is closed.
+func runUntilReleased(t *testing.T) (inc *incarnation, release chan struct{}) {
+	t.Helper()
+	ran := make(chan struct{})
+	release = make(chan struct{})
+	r := newTestRunnerOf(t, Spec{Name: "w", Run: Func(func(context.Context) error { return holdOn(ran, release) })})
+	r.drive(nil, nil, 1) // it begins
+	<-ran
+	return r.core.named("w").unit.inc, release
+}
+
+// holdOn can be found in a stack.
+func holdOn(ran chan<- struct{}, release <-chan struct{}) error {
+	close(ran)
+	<-release
+	return nil
+}
+
 // TestNoStackOfWhatDoesNotRun: of what has not begun, none is looked for; of what
 // has ended, its slot may run another.
 func TestNoStackOfWhatDoesNotRun(t *testing.T) { // S27
-	ran, release := make(chan struct{}), make(chan struct{})
-	r := newTestRunnerOf(t, Spec{Name: "w", Run: Func(func(context.Context) error {
-		close(ran)
-		<-release
-		return nil
-	})})
-	r.drive(nil, nil, 1) // it begins
-	<-ran
+	running, release := runUntilReleased(t)
 	var f feed
 	var inc incarnation
 	if stack := f.stackOf(&inc); stack != "" || !f.lastStack.IsZero() {
 		t.Errorf("before it began its stack was looked for, and is %q", stack)
 	}
-	inc.slot.Store(r.core.named("w").unit.inc.slot.Load())
-	if stack := findStack(&inc); !strings.Contains(stack, t.Name()) {
+	inc.slot.Store(running.slot.Load())
+	if stack := findStack(&inc); !strings.Contains(stack, "supervisor.holdOn") {
 		t.Errorf("the stack of its slot is %q", stack)
 	}
 	inc.fate.Store(fateEnded)
@@ -80,15 +91,7 @@ func TestNoStackAmongTooManyGoroutines(t *testing.T) { // S27
 	if testing.Short() {
 		t.Skip("starts ten thousand goroutines")
 	}
-	ran, release := make(chan struct{}), make(chan struct{})
-	r := newTestRunnerOf(t, Spec{Name: "w", Run: Func(func(context.Context) error {
-		close(ran)
-		<-release
-		return nil
-	})})
-	r.drive(nil, nil, 1) // it begins
-	<-ran
-	inc := r.core.named("w").unit.inc
+	inc, release := runUntilReleased(t)
 	var idle sync.WaitGroup
 	fiveThousandMore := func() {
 		for range 5_000 {
@@ -97,7 +100,7 @@ func TestNoStackAmongTooManyGoroutines(t *testing.T) { // S27
 	}
 	var few, many feed
 	fiveThousandMore()
-	if stack := few.stackOf(inc); !strings.Contains(stack, t.Name()) {
+	if stack := few.stackOf(inc); !strings.Contains(stack, "supervisor.holdOn") {
 		t.Errorf("among five thousand the stack is %q", stack)
 	}
 	fiveThousandMore()

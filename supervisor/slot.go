@@ -117,6 +117,9 @@ func (s *slot) takes(inc *incarnation) bool {
 	return true
 }
 
+// wakeful is how many turns of others a slot waits for before it sleeps.
+const wakeful = 16
+
 // soon returns what the slot is to do next, unless it must wait for that. After
 // a failure that somebody else sees to, just now, others go first for some
 // turns: to sleep, and to be woken by who makes the steps, would take both of

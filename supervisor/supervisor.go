@@ -59,7 +59,7 @@ type Supervisor struct {
 	incidents incidents
 	ghosts    ghosts
 	turns     turns
-	answers   sync.Pool // channels that calls were answered by: chan error, empty
+	answers   sync.Pool // channels that calls were answered by: chan error, empty; none of another synctest bubble
 	changed   broadcast // rings after every change of a node, while somebody listens
 
 	status   atomic.Int32 // the root's, by its own children
